@@ -1,0 +1,169 @@
+package redlock
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+
+	"github.com/redlock-go/redlock/clock"
+	"github.com/redlock-go/redlock/quorum"
+)
+
+// TryAcquire tries once, in one round over all nodes, to lock key for ttl. The
+// lock is held when a quorum granted it and validity is left: ttl less the time
+// that the round took and the drift of the clocks.
+//
+// ctx bounds the wait, not the lock; it may end before the nodes have answered,
+// and no key is left behind. It returns an [*ArgumentError], or a [*QuorumError]
+// that matches [ErrHeld], or [ErrNoQuorum] when too few nodes answered or they
+// did too late, together with ctx's error if that ended the wait. After Close it
+// returns [ErrClosed].
+//
+// See "The Redlock Algorithm" in Redis's document on distributed locks.
+func (c *Client) TryAcquire(ctx context.Context, key string, ttl time.Duration, opts ...AcquireOption) (*Lock, error) {
+	a, err := c.acquisition(ctx, key, ttl, opts)
+	if err != nil {
+		return nil, err
+	}
+	return a.once(ctx)
+}
+
+// Acquire locks key for ttl, trying again while another owner has it or too few
+// nodes answer: by default up to three times, some 200 ms apart. See [Retry] and
+// [UntilDone] for other policies, and [Client.TryAcquire] for the errors.
+func (c *Client) Acquire(ctx context.Context, key string, ttl time.Duration, opts ...AcquireOption) (*Lock, error) {
+	a, err := c.acquisition(ctx, key, ttl, opts)
+	if err != nil {
+		return nil, err
+	}
+	return a.retrying(ctx)
+}
+
+// acquisition is one attempt after another to get one lock.
+type acquisition struct {
+	client   *Client
+	key      string // as the caller gave it
+	wire     string // as the nodes know it
+	ttl      time.Duration
+	base     context.Context // whose values, but not whose end, the lock's context carries
+	attempts int
+	acquireConfig
+}
+
+func (c *Client) acquisition(ctx context.Context, key string, ttl time.Duration, opts []AcquireOption) (*acquisition, error) {
+	if c.ctx.Err() != nil {
+		return nil, ErrClosed
+	}
+	wire, err := c.wireKey(key)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.checkTTL(ttl); err != nil {
+		return nil, err
+	}
+	a := &acquisition{
+		client: c, key: key, wire: wire, ttl: ttl, base: ctx,
+		acquireConfig: acquireConfig{retry: threeRetries},
+	}
+	for _, o := range opts {
+		o.acquire(&a.acquireConfig)
+	}
+	return a, nil
+}
+
+func (a *acquisition) retrying(ctx context.Context) (*Lock, error) {
+	var policy backoff.BackOff
+	for {
+		lock, err := a.once(ctx)
+		var failed *QuorumError
+		if err == nil || !errors.As(err, &failed) {
+			return lock, err
+		}
+		failed.Attempts = a.attempts
+		if ctx.Err() != nil {
+			return nil, failed
+		}
+		if policy == nil {
+			policy = a.retry()
+			policy.Reset()
+		}
+		pause := policy.NextBackOff()
+		if pause == backoff.Stop {
+			return nil, err
+		}
+		if a.pause(ctx, pause) != nil {
+			if a.client.ctx.Err() != nil {
+				return nil, ErrClosed
+			}
+			failed.cause = ctxError(ctx)
+			return nil, failed
+		}
+	}
+}
+
+// pause waits between two attempts, until ctx ends or the client is closed.
+func (a *acquisition) pause(ctx context.Context, d time.Duration) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(a.client.ctx, cancel)()
+	return clock.Sleep(ctx, a.client.clock, d)
+}
+
+// once is one round: a fresh token to every node at once.
+func (a *acquisition) once(ctx context.Context) (*Lock, error) {
+	c := a.client
+	a.attempts++
+	token := newToken()
+	slots := make([]quorum.Slot, len(c.nodes))
+	start := c.clock.Now() // before anything is queued: a slow node must shorten the lock, not stretch it
+	until := start.Add(c.drift.Validity(a.ttl, 0))
+	r := c.round(quorum.Claim, &command{op: acquire, key: a.wire, token: token, millis: millisArg(a.ttl)}, slots, 0)
+
+	ended := error(nil)
+	if ctx.Err() != nil {
+		ended = ctxError(ctx) // nothing is sent for a caller who is gone
+	} else {
+		quorum.Submit(c.lanes, r, start)
+		ended = c.waitUntil(ctx, r, quorum.Tally.Decided, until)
+	}
+	now := c.clock.Now()
+	won := r.Tally().Outcome() == quorum.Won
+	if won && now < until {
+		c.told("acquire", a.key, now.Sub(start), r, nil)
+		return c.newLock(a, token, slots, until), nil
+	}
+
+	// Everywhere, the refusing nodes and the silent ones too: a lost reply may
+	// hide a write. In the lanes it does not depend on the caller any more.
+	c.giveBack(a.wire, token, slots, a.ttl)
+	if ended == nil && !won {
+		// Whether it is held or too few nodes answer is worth waiting for where
+		// the votes that are out can tell.
+		ended = c.waitUntil(ctx, r, quorum.Tally.Settled, until)
+	}
+	kind := ErrNoQuorum
+	if r.Tally().Refused() {
+		kind = ErrHeld
+	}
+	elapsed := c.clock.Now().Sub(start)
+	failed := c.quorumError("acquire", a.key, r, elapsed, kind, ended)
+	failed.Late = won
+	if c.ctx.Err() != nil {
+		return nil, ErrClosed
+	}
+	c.told("acquire", a.key, elapsed, r, failed)
+	return nil, failed
+}
+
+// giveBack takes a token off every node that may carry it, and returns the round
+// whose votes say where it is gone.
+func (c *Client) giveBack(wire, token string, slots []quorum.Slot, ttl time.Duration) *quorum.Round[*command] {
+	now := c.clock.Now()
+	// A node that has been out of reach for longer has dropped the key itself.
+	keep := now.Add(ttl + c.timeout)
+	r := c.round(quorum.Undo, &command{op: release, key: wire, token: token}, slots, keep)
+	quorum.Submit(c.lanes, r, now)
+	return r
+}

@@ -1,0 +1,271 @@
+package redlock
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/redlock-go/redlock/clock"
+	"github.com/redlock-go/redlock/quorum"
+)
+
+type call = quorum.Call[*command]
+
+// node is one Redis master and the single connection that its lane uses: a
+// dedicated one, so that commands stay in order whatever the caller's client
+// does with its other connections, and so that every new connection is greeted
+// and checked before it carries a vote.
+type node struct {
+	name    string // host:port or socket path, never credentials
+	clock   clock.Clock
+	timeout time.Duration
+	join    func(self) error // says whether this server may vote; see members.go
+
+	client rueidis.Client
+	dialer *dialer // nil for a client of the caller's
+
+	mu   sync.Mutex // guards wire
+	wire rueidis.DedicatedClient
+}
+
+var _ quorum.Conn[*command] = (*node)(nil)
+
+// Connect makes a new connection, checks what is behind it, and loads the
+// scripts.
+func (n *node) Connect(ctx context.Context) (time.Duration, error) {
+	done := func() {}
+	if n.dialer != nil {
+		done = n.dialer.allow(ctx)
+	}
+	// Whether the dial went well shows in the first command.
+	wire, _ := n.client.Dedicate()
+	roundTrip, err := n.greet(ctx, wire)
+	done()
+	if err != nil {
+		wire.Close()
+		return 0, n.explain(err)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.wire = wire
+	return roundTrip, nil
+}
+
+// greet asks the server who it is, loads the scripts, and measures the round trip.
+func (n *node) greet(ctx context.Context, wire rueidis.DedicatedClient) (time.Duration, error) {
+	b := wire.B()
+	cmds := []rueidis.Completed{
+		b.Arbitrary("INFO", "server").Build(),
+		b.Arbitrary("INFO", "replication").Build(),
+	}
+	for _, s := range allScripts {
+		cmds = append(cmds, b.Arbitrary("SCRIPT", "LOAD", s.source).Build())
+	}
+	answers := wire.DoMulti(ctx, cmds...)
+
+	who, err := readSelf(answers[0], answers[1])
+	if err != nil {
+		return 0, err
+	}
+	for _, a := range answers[2:] {
+		// A user who may not load scripts may still be allowed to run them;
+		// then each is sent with its source.
+		if err := a.Error(); err != nil && !forbidden(err) {
+			return 0, fmt.Errorf("load script: %w", err)
+		}
+	}
+	if err := n.join(who); err != nil {
+		return 0, err
+	}
+
+	var fastest time.Duration
+	for range 2 {
+		start := n.clock.Now()
+		if err := wire.Do(ctx, b.Arbitrary("PING").Build()).Error(); err != nil {
+			return 0, err
+		}
+		if took := n.clock.Now().Sub(start); fastest == 0 || took < fastest {
+			fastest = took
+		}
+	}
+	return fastest, nil
+}
+
+// Send sends a batch in one write and reads the answers into it.
+func (n *node) Send(batch []*call, _ bool) error {
+	n.mu.Lock()
+	wire := n.wire
+	n.mu.Unlock()
+	if wire == nil {
+		return net.ErrClosed
+	}
+	ctx := deadlines.Get().(*clock.Deadline) //nolint:forcetypeassert // the pool holds nothing else
+	ctx.Start(n.timeout)
+	defer func() {
+		ctx.Stop()
+		deadlines.Put(ctx)
+	}()
+
+	var forgotten []*call // calls whose script the server does not know
+	broken := func(c *call, r rueidis.RedisResult) error {
+		if err := r.NonRedisError(); err != nil {
+			return err
+		}
+		c.Vote, c.Err = c.Command.vote(r)
+		if c.Err != nil && noScript(c.Err) {
+			forgotten = append(forgotten, c)
+		}
+		return nil
+	}
+	err := exchange(ctx, wire, batch, (*command).build, broken)
+	if again := forgotten; err == nil && len(again) > 0 {
+		// In the same turn of the lane, so that nothing else of these locks
+		// comes in between, and whoever waited may be long gone.
+		forgotten = nil
+		err = exchange(ctx, wire, again, (*command).buildWithSource, broken)
+	}
+	if err != nil {
+		return n.explain(err)
+	}
+	return nil
+}
+
+var deadlines = sync.Pool{New: func() any { return new(clock.Deadline) }}
+
+// exchange sends the calls and hands each its answer.
+func exchange(
+	ctx context.Context, wire rueidis.DedicatedClient, calls []*call,
+	build func(*command, rueidis.Builder) rueidis.Completed, read func(*call, rueidis.RedisResult) error,
+) error {
+	if len(calls) == 1 {
+		return read(calls[0], wire.Do(ctx, build(calls[0].Command, wire.B())))
+	}
+	cmds := make([]rueidis.Completed, len(calls))
+	for i, c := range calls {
+		cmds[i] = build(c.Command, wire.B())
+	}
+	for i, r := range wire.DoMulti(ctx, cmds...) {
+		if err := read(calls[i], r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close ends the connection; the next Connect makes another.
+func (n *node) Close() {
+	n.mu.Lock()
+	wire := n.wire
+	n.wire = nil
+	n.mu.Unlock()
+	if n.dialer != nil {
+		n.dialer.hangUp() // or rueidis would wait for the answers that are out
+	}
+	if wire != nil {
+		wire.Close()
+	}
+}
+
+// explain puts the node's trouble into words that say what to do.
+func (n *node) explain(err error) error {
+	text := err.Error()
+	switch {
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("no answer within %v: %w", n.timeout, err)
+	case strings.Contains(text, "received unknown message type"), strings.Contains(text, "unexpected no CRLF"):
+		return fmt.Errorf("answers, but not as Redis does: is this its port, and should it be rediss://? (%w)", err)
+	case strings.HasPrefix(text, "WRONGPASS"), strings.HasPrefix(text, "NOAUTH"):
+		return fmt.Errorf("user or password refused: %w", err)
+	}
+	return err
+}
+
+// noScript reports that the server has to be sent the script itself. It has been
+// restarted, or its scripts were flushed, since it was greeted.
+func noScript(err error) bool {
+	var reply *rueidis.RedisError
+	return errors.As(err, &reply) && reply.IsNoScript()
+}
+
+// forbidden reports that the user is not allowed the command, or that the server
+// does not have it.
+func forbidden(err error) bool {
+	text := err.Error()
+	return strings.HasPrefix(text, "NOPERM") || strings.HasPrefix(strings.ToLower(text), "err unknown command")
+}
+
+// dialer makes the connections of a node that [Dial] was given. It refuses to
+// dial except from Connect, so that no connection is made behind the lane's back
+// that nobody has greeted, and it takes ctx from there: rueidis dials a dedicated
+// connection without one.
+type dialer struct {
+	network string
+
+	mu   sync.Mutex // guards ctx and conn
+	ctx  context.Context
+	conn net.Conn
+}
+
+var errNotNow = errors.New("redlock: connections are made by the lane")
+
+// allow lets a connection be made under ctx, whose end also closes it, until the
+// returned function is called.
+func (d *dialer) allow(ctx context.Context) (done func()) {
+	d.mu.Lock()
+	d.ctx = ctx
+	d.mu.Unlock()
+	unwatch := context.AfterFunc(ctx, d.hangUp)
+	return func() {
+		unwatch()
+		d.mu.Lock()
+		d.ctx = nil
+		d.mu.Unlock()
+	}
+}
+
+func (d *dialer) dial(_ context.Context, addr string, nd *net.Dialer, config *tls.Config) (net.Conn, error) {
+	d.mu.Lock()
+	ctx := d.ctx
+	d.mu.Unlock()
+	if ctx == nil {
+		return nil, errNotNow
+	}
+	conn, err := d.open(ctx, addr, nd, config)
+	if err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if ctx.Err() != nil { // hangUp has come and gone
+		_ = conn.Close()
+		return nil, context.Cause(ctx)
+	}
+	d.conn = conn
+	return conn, nil
+}
+
+func (d *dialer) open(ctx context.Context, addr string, nd *net.Dialer, config *tls.Config) (net.Conn, error) {
+	if config == nil {
+		return nd.DialContext(ctx, d.network, addr)
+	}
+	td := tls.Dialer{NetDialer: nd, Config: config}
+	return td.DialContext(ctx, d.network, addr)
+}
+
+// hangUp closes the connection under a command that is waiting on it.
+func (d *dialer) hangUp() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.conn != nil {
+		_ = d.conn.Close()
+		d.conn = nil
+	}
+}
