@@ -18,6 +18,10 @@ type Conn[C any] interface {
 	// Connect makes a connection and returns the round trip that it saw on it,
 	// or says why there is none. It returns when ctx ends.
 	Connect(ctx context.Context) (roundTrip time.Duration, err error)
+	// Alive looks, without waiting and without sending anything, whether the
+	// other side has closed the connection. It is asked before a connection is
+	// used that has rested. True is not a promise.
+	Alive() bool
 	// Send sends the batch in its order and fills in every call's Vote and Err.
 	// It returns within the lane's timeout, with an error when the connection
 	// is of no more use; calls it has filled in by then still count. With
@@ -58,6 +62,9 @@ const (
 	// maxBatch bounds what goes out in one write, and so how long the calls
 	// behind it wait.
 	maxBatch = 1024
+	// rest is how long a connection may go unused before it is looked at: a
+	// server that was restarted meanwhile must not cost the next round a vote.
+	rest = time.Millisecond
 	// maxInFlight bounds the batches in flight. More than eight gain nothing
 	// at any round trip measured.
 	maxInFlight = 8
@@ -106,6 +113,7 @@ type Lane[C any] struct {
 	inFlight int // batches sent and not answered
 	limit    int // batches that may be in flight
 	fastest  time.Duration
+	used     clock.Instant // when the last batch was sent
 }
 
 // NewLane opens a lane, which begins to connect at once. It must be closed.

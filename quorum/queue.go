@@ -14,9 +14,9 @@ func Submit[C any](lanes []*Lane[C], r *Round[C], now clock.Instant) {
 	}
 }
 
-// Send sends one command whose vote nobody counts.
-func (l *Lane[C]) Send(kind Kind, command C, slot *Slot, now clock.Instant) {
-	l.submit(&Call[C]{Command: command, kind: kind, slot: slot}, now)
+// Send sends one command whose vote nobody counts. keep is as for [Round.Set].
+func (l *Lane[C]) Send(kind Kind, command C, slot *Slot, now, keep clock.Instant) {
+	l.submit(&Call[C]{Command: command, kind: kind, slot: slot, keep: keep}, now)
 }
 
 func (l *Lane[C]) submit(c *Call[C], now clock.Instant) {
@@ -91,11 +91,8 @@ func (l *Lane[C]) owe(c *Call[C]) {
 		return // bounded; the node forgets on its own at c.keep
 	}
 	l.debts++
-	l.queue = append(l.queue, &Call[C]{Command: c.Command, kind: Undo, slot: c.slot, keep: c.keep, since: c.since})
+	l.queue = append(l.queue, &Call[C]{Command: c.Command, kind: Undo, slot: c.slot, keep: c.keep, since: c.since, debt: true})
 }
-
-// isDebt reports an undo that nobody waits for any more.
-func (c *Call[C]) isDebt() bool { return c.kind == Undo && c.round == nil }
 
 // passedOver reports a call that is no longer wanted. The caller holds the
 // lane's mutex.
@@ -127,7 +124,7 @@ func (l *Lane[C]) drop(c *Call[C], err error) {
 // leave does the books for a call that leaves the queue.
 func (l *Lane[C]) leave(c *Call[C]) {
 	switch {
-	case c.isDebt():
+	case c.debt:
 		l.debts--
 	case c.kind == Undo || c.slot == nil:
 	default:
@@ -146,8 +143,7 @@ func (l *Lane[C]) setQueue(kept []*Call[C]) {
 }
 
 // take moves from the queue what may be sent now.
-func (l *Lane[C]) take(batch []*Call[C]) []*Call[C] {
-	now := l.cfg.Clock.Now()
+func (l *Lane[C]) take(now clock.Instant, batch []*Call[C]) []*Call[C] {
 	kept := l.queue[:0]
 	for i, c := range l.queue {
 		switch {
@@ -159,7 +155,7 @@ func (l *Lane[C]) take(batch []*Call[C]) []*Call[C] {
 			l.drop(c, ErrWithdrawn)
 		case c.kind != Undo && now.Sub(c.since) > l.cfg.Timeout:
 			l.drop(c, fmt.Errorf("%w: %v", ErrTooOld, now.Sub(c.since).Round(time.Millisecond)))
-		case c.isDebt() && now > c.keep:
+		case c.debt && now > c.keep:
 			l.leave(c)
 		case c.slot != nil && c.slot.inFlight > 0 && !inBatch(batch, c.slot):
 			// Batches in flight may overtake one another; the calls of one lock

@@ -52,6 +52,7 @@ type Call[C any] struct {
 	round *Round[C]     // nil: nobody counts the vote
 	since clock.Instant // when it was submitted
 	keep  clock.Instant // of an undo: when it has become needless
+	debt  bool          // of an undo: nobody waits for it any more, but it is still owed
 	in    bool          // the vote has been counted; guarded by round.mu
 }
 
@@ -148,5 +149,8 @@ func (r *Round[C]) Answer(node int) (v Vote, err error, in bool) { //nolint:revi
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c := &r.calls[node]
-	return c.Vote, c.Err, c.in
+	if !c.in {
+		return Unknown, nil, false // what stands there may be half written
+	}
+	return c.Vote, c.Err, true
 }

@@ -59,7 +59,12 @@ func (l *Lane[C]) run() {
 			if !l.sending() {
 				continue
 			}
-			if batch = l.take(batch[:0]); len(batch) > 0 {
+			now := l.cfg.Clock.Now()
+			if now.Sub(l.used) > rest && l.inFlight == 0 && !l.alive() {
+				continue
+			}
+			l.used = now
+			if batch = l.take(now, batch[:0]); len(batch) > 0 {
 				l.send(batch)
 				clear(batch) // an idle lane keeps no lock alive
 				continue
@@ -71,6 +76,26 @@ func (l *Lane[C]) run() {
 		l.idle--
 	}
 }
+
+// alive looks after a connection that has rested. If it is dead, the calls in the
+// queue wait for another one, none the worse: nothing of them was sent. It is
+// called with the mutex held, and holds it again when it returns.
+func (l *Lane[C]) alive() bool {
+	l.inFlight++ // nobody else uses or replaces the connection meanwhile
+	l.mu.Unlock()
+	ok := l.conn.Alive()
+	if !ok {
+		l.conn.Close()
+	}
+	l.mu.Lock()
+	l.inFlight--
+	if !ok && l.state == up {
+		l.state, l.reason = connecting, errRested
+	}
+	return ok
+}
+
+var errRested = errors.New("the connection was closed by the other side while it rested")
 
 // send sends a batch. It is called with the mutex held, and holds it again when
 // it returns.

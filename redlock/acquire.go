@@ -137,12 +137,15 @@ func (a *acquisition) once(ctx context.Context) (*Lock, error) {
 
 	// Everywhere, the refusing nodes and the silent ones too: a lost reply may
 	// hide a write. In the lanes it does not depend on the caller any more.
-	c.giveBack(a.wire, token, slots, a.ttl)
-	if ended == nil && !won {
-		// Whether it is held or too few nodes answer is worth waiting for where
-		// the votes that are out can tell.
+	undo := cleanup{client: c, cmd: &command{op: release, key: a.wire, token: token}, slots: slots, ttl: a.ttl}
+	if ended == nil && !won && !r.Tally().Settled() {
+		// Whether the lock is held, or too few nodes answer, the votes that are
+		// still out can tell. Those nodes are left to answer before they are
+		// cleaned up, since what was not sent yet would be withdrawn.
+		undo.answered(r)
 		ended = c.waitUntil(ctx, r, quorum.Tally.Settled, until)
 	}
+	undo.rest()
 	kind := ErrNoQuorum
 	if r.Tally().Refused() {
 		kind = ErrHeld
@@ -157,13 +160,43 @@ func (a *acquisition) once(ctx context.Context) (*Lock, error) {
 	return nil, failed
 }
 
-// giveBack takes a token off every node that may carry it, and returns the round
-// whose votes say where it is gone.
-func (c *Client) giveBack(wire, token string, slots []quorum.Slot, ttl time.Duration) *quorum.Round[*command] {
-	now := c.clock.Now()
-	// A node that has been out of reach for longer has dropped the key itself.
-	keep := now.Add(ttl + c.timeout)
-	r := c.round(quorum.Undo, &command{op: release, key: wire, token: token}, slots, keep)
-	quorum.Submit(c.lanes, r, now)
-	return r
+// cleanup takes what a lost round may have left off the nodes, each once.
+type cleanup struct {
+	client *Client
+	cmd    *command
+	slots  []quorum.Slot
+	ttl    time.Duration
+	done   []bool // by node; nil: none yet
+}
+
+// answered cleans up the nodes that have voted.
+func (u *cleanup) answered(r *quorum.Round[*command]) {
+	now := u.client.clock.Now()
+	u.done = make([]bool, len(u.slots))
+	for i := range u.slots {
+		if _, _, in := r.Answer(i); in {
+			u.done[i] = true
+			u.node(i, now)
+		}
+	}
+}
+
+// rest cleans up the others.
+func (u *cleanup) rest() {
+	now := u.client.clock.Now()
+	for i := range u.slots {
+		if u.done == nil || !u.done[i] {
+			u.node(i, now)
+		}
+	}
+}
+
+func (u *cleanup) node(i int, now clock.Instant) {
+	u.client.lanes[i].Send(quorum.Undo, u.cmd, &u.slots[i], now, u.client.forgotten(now, u.ttl))
+}
+
+// forgotten returns when a node that is out of reach has dropped a key by itself,
+// so that it need not be told to any more.
+func (c *Client) forgotten(now clock.Instant, ttl time.Duration) clock.Instant {
+	return now.Add(ttl + c.timeout)
 }

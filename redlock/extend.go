@@ -176,7 +176,7 @@ func (m *mending) answered(node int) {
 	}
 	cmd.mended = true
 	again := &command{op: acquire, key: l.wire, token: l.token, millis: millisArg(m.keyEnd.Sub(now))}
-	c.lanes[node].Send(quorum.Claim, again, &l.slots[node], now)
+	c.lanes[node].Send(quorum.Claim, again, &l.slots[node], now, 0)
 }
 
 // extendAlways extends the lock after each third of its validity until it is

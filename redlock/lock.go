@@ -122,7 +122,8 @@ func (l *Lock) Release(ctx context.Context) error {
 	}
 	ranOut := l.state == stateLost
 	if l.undone == nil {
-		l.undone = c.giveBack(l.wire, l.token, l.slots, l.ttl)
+		l.undone = c.round(quorum.Undo, &command{op: release, key: l.wire, token: l.token}, l.slots, c.forgotten(start, l.ttl))
+		quorum.Submit(c.lanes, l.undone, start)
 	}
 	r := l.undone
 	l.mu.Unlock()
