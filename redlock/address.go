@@ -37,7 +37,7 @@ func parseAddress(raw string) (address, error) {
 			}
 			return address{}, invalid("address", strconv.Quote(raw), reason+": give host:port, redis://, rediss:// or unix://")
 		}
-		return tcpAddress(raw, host, port, rueidis.ClientOption{})
+		return tcpAddress(strconv.Quote(raw), host, port, rueidis.ClientOption{})
 	}
 	option, err := rueidis.ParseURL(raw)
 	if err != nil {
