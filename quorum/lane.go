@@ -27,7 +27,8 @@ type Conn[C any] interface {
 	// is of no more use; calls it has filled in by then still count. With
 	// overlap, other batches may be in flight at the same time.
 	Send(batch []*Call[C], overlap bool) error
-	// Close ends the connection, and makes a Send that is under way return.
+	// Close ends the connection, if there is one, and makes a Send that is under
+	// way return. A Send after it fails at once.
 	Close()
 }
 
@@ -44,8 +45,8 @@ type Config struct {
 	// Reconnect makes the policy of the waits between attempts to connect to a
 	// node that cannot be reached. It must not give up.
 	Reconnect func() backoff.BackOff
-	// Changed is told, from the lane's goroutine, when the node has become
-	// reachable (nil) and when it no longer is.
+	// Changed is told, from a goroutine of the lane, when the node has become
+	// reachable (nil) and when it no longer is (why).
 	Changed func(err error)
 }
 
@@ -93,10 +94,11 @@ type Lane[C any] struct {
 	conn Conn[C]
 	cfg  Config
 
-	ctx    context.Context // ends when the lane is closed
-	cancel context.CancelFunc
-	tried  chan struct{} // closed after the first attempt to connect
-	done   sync.WaitGroup
+	ctx       context.Context // ends when the lane is closed
+	cancel    context.CancelFunc
+	tried     chan struct{} // closed after the first attempt to connect
+	triedOnce sync.Once
+	done      sync.WaitGroup
 
 	mu       sync.Mutex // guards everything below, and every Slot; never held across I/O
 	work     sync.Cond  // of mu: a worker may have something to do
@@ -104,21 +106,26 @@ type Lane[C any] struct {
 	state    laneState
 	reason   error // why the lane is not up
 	queue    []*Call[C]
-	dead     int // calls in queue whose slot was returned; they are passed over
-	debts    int // undos in queue that nobody waits for any more
+	dead     int           // calls in queue whose slot was returned; they are passed over
+	debts    int           // undos in queue that nobody waits for any more
+	settled  clock.Instant // until then no debt becomes needless, as of the last look
 	closing  bool
-	dialing  bool
-	workers  int // goroutines of this lane
-	idle     int // of them, waiting for work
-	inFlight int // batches sent and not answered
-	limit    int // batches that may be in flight
+	dialing  bool // a worker is connecting
+	looking  bool // a worker looks whether the connection is alive
+	workers  int  // goroutines of this lane
+	idle     int  // of them, waiting for work
+	inFlight int  // batches sent and not answered
+	limit    int  // batches that may be in flight
 	fastest  time.Duration
 	used     clock.Instant // when the last batch was sent
+	barren   int           // connections in a row that broke before they had carried a batch
+	pauses   backoff.BackOff
+	told     laneState // what Changed was told last: up, down, or connecting for nothing yet
 }
 
 // NewLane opens a lane, which begins to connect at once. It must be closed.
 func NewLane[C any](conn Conn[C], cfg Config) *Lane[C] {
-	l := &Lane[C]{conn: conn, cfg: cfg, tried: make(chan struct{}), limit: 1}
+	l := &Lane[C]{conn: conn, cfg: cfg, tried: make(chan struct{}), limit: 1, pauses: cfg.Reconnect()}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.work.L, l.quiet.L = &l.mu, &l.mu
 	l.mu.Lock()
@@ -155,28 +162,26 @@ func (l *Lane[C]) Close(ctx context.Context) {
 	for l.busy() && ctx.Err() == nil {
 		l.quiet.Wait()
 	}
-	first := l.state != closed
 	l.state = closed
 	l.reason = ErrClosed
 	l.dismiss(func(*Call[C]) bool { return true })
 	l.work.Broadcast()
+	l.quiet.Broadcast() // to another Close, with more patience
 	l.mu.Unlock()
 
 	l.cancel()
-	if first {
-		l.conn.Close()
-	}
+	l.conn.Close() // a Send that is under way returns
 	l.done.Wait()
+	l.conn.Close() // a connection that was being made meanwhile
+	l.triedOnce.Do(func() { close(l.tried) })
 }
 
 // busy reports that there is something to be sent to a node that answers, or
 // something on its way to it.
 func (l *Lane[C]) busy() bool {
 	switch l.state {
-	case up:
+	case up, connecting:
 		return l.inFlight > 0 || len(l.queue) > 0
-	case connecting:
-		return l.inFlight > 0 || len(l.queue) > l.debts
 	default:
 		return false
 	}

@@ -2,6 +2,7 @@ package quorum
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/redlock-go/redlock/clock"
@@ -53,7 +54,7 @@ func (l *Lane[C]) admit(c *Call[C]) (v Vote, err error, queued bool) { //nolint:
 
 func (l *Lane[C]) admitUndo(c *Call[C]) (v Vote, err error, queued bool) { //nolint:revive // as admit
 	s := c.slot
-	if !s.returned {
+	if s != nil && !s.returned {
 		// From here on the queued claims of this lock are passed over, and
 		// their room is free for others.
 		s.returned = true
@@ -61,7 +62,7 @@ func (l *Lane[C]) admitUndo(c *Call[C]) (v Vote, err error, queued bool) { //nol
 		l.compact()
 	}
 	switch {
-	case !s.claimed:
+	case s != nil && !s.claimed:
 		return Yes, nil, false // the node has never heard of it
 	case l.state == closed:
 		return Unknown, ErrClosed, false
@@ -87,11 +88,36 @@ func (l *Lane[C]) enqueue(c *Call[C]) {
 // it is to take away would otherwise cost the lock a vote until it expires. The
 // caller has been told that the outcome is unknown.
 func (l *Lane[C]) owe(c *Call[C]) {
-	if l.debts >= l.cfg.Queue {
+	if l.debts >= l.cfg.Queue && !l.forgive() {
 		return // bounded; the node forgets on its own at c.keep
 	}
 	l.debts++
+	l.settled = min(l.settled, c.keep)
 	l.queue = append(l.queue, &Call[C]{Command: c.Command, kind: Undo, slot: c.slot, keep: c.keep, since: c.since, debt: true})
+}
+
+// forgive drops the debts that have become needless, and reports whether there
+// were any.
+func (l *Lane[C]) forgive() bool {
+	now, had := l.cfg.Clock.Now(), l.debts
+	if now <= l.settled {
+		return false
+	}
+	kept := l.queue[:0]
+	next := clock.Instant(math.MaxInt64)
+	for _, c := range l.queue {
+		if c.debt && now > c.keep {
+			l.leave(c)
+			continue
+		}
+		if c.debt {
+			next = min(next, c.keep)
+		}
+		kept = append(kept, c)
+	}
+	l.setQueue(kept)
+	l.settled = next
+	return l.debts < had
 }
 
 // passedOver reports a call that is no longer wanted. The caller holds the

@@ -24,7 +24,9 @@ func (l *Lane[C]) wake() {
 }
 
 // sending reports whether a batch may leave.
-func (l *Lane[C]) sending() bool { return l.state == up && l.inFlight < l.limit && len(l.queue) > 0 }
+func (l *Lane[C]) sending() bool {
+	return l.state == up && !l.looking && l.inFlight < l.limit && len(l.queue) > 0
+}
 
 // gather lets the goroutines that are ready to run queue their calls first, so
 // that those who were woken together by the last answers travel together. It
@@ -45,6 +47,7 @@ func (l *Lane[C]) spawn() {
 // sends when there is something to send.
 func (l *Lane[C]) run() {
 	var batch []*Call[C]
+	looked := false
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for {
@@ -60,9 +63,12 @@ func (l *Lane[C]) run() {
 				continue
 			}
 			now := l.cfg.Clock.Now()
-			if now.Sub(l.used) > rest && l.inFlight == 0 && !l.alive() {
+			if !looked && l.inFlight == 0 && now.Sub(l.used) > rest {
+				l.look()
+				looked = true
 				continue
 			}
+			looked = false
 			l.used = now
 			if batch = l.take(now, batch[:0]); len(batch) > 0 {
 				l.send(batch)
@@ -77,22 +83,21 @@ func (l *Lane[C]) run() {
 	}
 }
 
-// alive looks after a connection that has rested. If it is dead, the calls in the
-// queue wait for another one, none the worse: nothing of them was sent. It is
-// called with the mutex held, and holds it again when it returns.
-func (l *Lane[C]) alive() bool {
-	l.inFlight++ // nobody else uses or replaces the connection meanwhile
+// look sees after a connection that has rested, before it is used. If it is dead,
+// the calls in the queue wait for another one, none the worse: nothing of them
+// was sent. It is called with the mutex held, and holds it again when it returns.
+func (l *Lane[C]) look() {
+	l.looking = true // nobody else uses the connection meanwhile
 	l.mu.Unlock()
-	ok := l.conn.Alive()
-	if !ok {
+	alive := l.conn.Alive()
+	if !alive {
 		l.conn.Close()
 	}
 	l.mu.Lock()
-	l.inFlight--
-	if !ok && l.state == up {
-		l.state, l.reason = connecting, errRested
+	l.looking = false
+	if !alive {
+		l.lost(errRested)
 	}
-	return ok
 }
 
 var errRested = errors.New("the connection was closed by the other side while it rested")
@@ -101,6 +106,9 @@ var errRested = errors.New("the connection was closed by the other side while it
 // it returns.
 func (l *Lane[C]) send(batch []*Call[C]) {
 	l.inFlight++
+	if len(l.queue) > 0 {
+		l.wake() // there is more than one batch may carry
+	}
 	measure := l.limit > 1
 	l.mu.Unlock()
 
@@ -115,16 +123,12 @@ func (l *Lane[C]) send(batch []*Call[C]) {
 	}
 
 	l.mu.Lock()
-	if err != nil && l.lost(err) {
-		// Without the mutex, since it may take a while, but before this batch
-		// counts as answered, since nobody connects anew until then.
-		l.mu.Unlock()
-		l.conn.Close() // whatever else is in flight comes back now
-		l.mu.Lock()
-	}
-	l.inFlight--
-	if err == nil && measure && took < l.fastest {
-		l.setRoundTrip(took)
+	first := err != nil && l.lost(err)
+	if err == nil {
+		l.barren = 0
+		if measure && took < l.fastest {
+			l.setRoundTrip(took)
+		}
 	}
 	for _, c := range batch {
 		if c.slot != nil {
@@ -144,7 +148,18 @@ func (l *Lane[C]) send(batch []*Call[C]) {
 			c.round.answered(c.node)
 		}
 	}
+	if first {
+		// After the votes, since it may take a while, and before this batch counts
+		// as answered, since nobody connects anew until then. Whatever else is in
+		// flight comes back now.
+		l.conn.Close()
+		l.tell()
+	}
 	l.mu.Lock()
+	l.inFlight--
+	if l.closing {
+		l.quiet.Broadcast()
+	}
 }
 
 // setRoundTrip makes the number of batches in flight follow the round trip: the
@@ -155,7 +170,7 @@ func (l *Lane[C]) setRoundTrip(d time.Duration) {
 	l.limit = min(max(1, int((d+roundTripPerBatch-1)/roundTripPerBatch)), maxInFlight)
 }
 
-// lost takes the lane out of service after a batch has failed, and reports
+// lost takes the lane out of service after its connection has failed, and reports
 // whether it was in service until then: another batch of the same connection may
 // have failed before.
 func (l *Lane[C]) lost(err error) bool {
@@ -163,9 +178,10 @@ func (l *Lane[C]) lost(err error) bool {
 		return false
 	}
 	l.reason = err
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) {
+	l.barren++
+	if l.barren > 1 || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) {
 		// A node that did not answer in time will not do so for the calls that
-		// wait behind.
+		// wait behind, nor one that takes connections only to break them.
 		l.fallDown()
 		return true
 	}
@@ -183,16 +199,12 @@ func (l *Lane[C]) fallDown() {
 	l.queue = nil
 	l.dead, l.debts = 0, 0
 	for _, c := range queue {
-		switch {
-		case c.kind != Undo:
-			if c.slot != nil {
-				c.slot.queued--
-			}
-			c.settle(Unknown, l.reason)
-		default:
+		if c.kind == Undo {
 			l.owe(c)
-			c.settle(Unknown, l.reason)
+		} else if c.slot != nil {
+			c.slot.queued--
 		}
+		c.settle(Unknown, l.reason)
 	}
 	l.work.Broadcast()
 	l.quiet.Broadcast()
@@ -202,52 +214,79 @@ func (l *Lane[C]) fallDown() {
 // It is called with the mutex held, and holds it again when it returns.
 func (l *Lane[C]) connect() {
 	l.dialing = true
-	wait := l.cfg.Reconnect()
-	wait.Reset()
-	for first := true; l.state != closed; first = false {
-		lostFor := l.reason
+	if l.barren > 1 {
+		l.pause() // the last connections broke before they were of any use
+	} else {
+		l.pauses.Reset()
+	}
+	for l.state != closed {
 		l.mu.Unlock()
 		roundTrip, err := l.attempt()
-		if err != nil && first && l.cfg.Changed != nil && l.ctx.Err() == nil {
-			l.cfg.Changed(err)
-		}
-		if err == nil && l.cfg.Changed != nil {
-			l.cfg.Changed(nil)
-		}
 		l.mu.Lock()
-		select {
-		case <-l.tried:
-		default:
-			close(l.tried)
-		}
 		if l.state == closed {
 			break
 		}
 		if err == nil {
 			l.state, l.reason = up, nil
+			l.used = l.cfg.Clock.Now()
 			l.setRoundTrip(roundTrip)
+		} else {
+			l.failed(err)
+		}
+		l.mu.Unlock()
+		l.tell()
+		l.triedOnce.Do(func() { close(l.tried) })
+		l.mu.Lock()
+		if err == nil || l.state == closed {
 			break
-		}
-		l.reason = err
-		if lostFor != nil && l.state == connecting {
-			l.reason = fmt.Errorf("%w (after: %v)", err, lostFor) //nolint:errorlint // the cause of the loss is told, not matched
-		}
-		if l.state != down {
-			l.fallDown()
 		}
 		if l.closing {
 			break // nothing is worth waiting for; Close takes over
 		}
-		l.mu.Unlock()
-		_ = clock.Sleep(l.ctx, l.cfg.Clock, wait.NextBackOff())
-		l.mu.Lock()
+		l.pause()
 	}
 	l.dialing = false
 	l.work.Broadcast()
+}
+
+// failed notes that an attempt to connect has failed.
+func (l *Lane[C]) failed(err error) {
+	lostFor := l.reason
+	l.reason = err
+	if l.state == down {
+		return
+	}
+	if lostFor != nil {
+		l.reason = fmt.Errorf("%w (after: %v)", err, lostFor) //nolint:errorlint // the cause of the loss is told, not matched
+	}
+	l.fallDown()
+}
+
+// pause waits before the next attempt to connect. It is called with the mutex
+// held, and holds it again when it returns.
+func (l *Lane[C]) pause() {
+	d := l.pauses.NextBackOff()
+	l.mu.Unlock()
+	_ = clock.Sleep(l.ctx, l.cfg.Clock, d)
+	l.mu.Lock()
 }
 
 func (l *Lane[C]) attempt() (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(l.ctx, connectRoundTrips*l.cfg.Timeout)
 	defer cancel()
 	return l.conn.Connect(ctx)
+}
+
+// tell passes on whether the node can be reached, when that has changed.
+func (l *Lane[C]) tell() {
+	l.mu.Lock()
+	state, err := l.state, l.reason
+	news := (state == up || state == down) && state != l.told
+	if news {
+		l.told = state
+	}
+	l.mu.Unlock()
+	if news && l.cfg.Changed != nil {
+		l.cfg.Changed(err)
+	}
 }
