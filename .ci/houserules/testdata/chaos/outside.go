@@ -1,0 +1,6 @@
+package chaos
+
+import (
+	_ "github.com/alicebob/miniredis/v2" // want miniredis
+	_ "github.com/spf13/cobra"           // want cobra
+)

@@ -1,0 +1,8 @@
+// Package planted is a part of an example.
+package planted
+
+import "fmt"
+
+func clean() {
+	fmt.Println()
+}
