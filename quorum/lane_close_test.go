@@ -17,7 +17,7 @@ import (
 )
 
 // closes closes the lane and returns how long that took.
-func closes(t *testing.T, l *lane, n *node, ctx context.Context) time.Duration {
+func closes(ctx context.Context, t *testing.T, l *lane, n *node) time.Duration {
 	t.Helper()
 	took := elapsed(func() { l.Close(ctx) })
 	require.False(t, n.connected(), "the connection is closed")
@@ -36,7 +36,7 @@ func TestAClosedLaneAnswersThatItIs(t *testing.T) {
 		n := newNode(t)
 		l := open(t, n)
 		slot := claimed(t, l, "claim")
-		require.Zero(t, closes(t, l, n, t.Context()))
+		require.Zero(t, closes(t.Context(), t, l, n))
 		for name, r := range map[string]*round{
 			"a claim":           submit(l, quorum.Claim, "too late", new(quorum.Slot)),
 			"a question":        submit(l, quorum.Ask, "too late", nil),
@@ -70,7 +70,7 @@ func TestCloseSendsTheUndosThatWaitAndNothingElse(t *testing.T) {
 		}
 		ask := submit(l, quorum.Ask, "not sent", nil)
 
-		require.Equal(t, 20*time.Millisecond, closes(t, l, n, t.Context()), "the claim in flight, and the undos")
+		require.Equal(t, 20*time.Millisecond, closes(t.Context(), t, l, n), "the claim in flight, and the undos")
 		for _, r := range append(undone, last) {
 			v, err := atOnce(t, r)
 			require.NoError(t, err)
@@ -118,7 +118,7 @@ func TestCloseIsBoundedByItsContextWhenTheNodeHangs(t *testing.T) {
 		synctest.Wait()
 		ctx, cancel := context.WithTimeout(t.Context(), timeout/4)
 		defer cancel()
-		require.Equal(t, timeout/4, closes(t, l, n, ctx))
+		require.Equal(t, timeout/4, closes(ctx, t, l, n))
 		for _, r := range inFlight {
 			v, err := atOnce(t, r)
 			require.Error(t, err)
@@ -136,7 +136,7 @@ func TestCloseWithoutABoundWaitsNoLongerThanTheNodesTimeout(t *testing.T) {
 		hangs := submit(l, quorum.Claim, "hangs", new(quorum.Slot))
 		synctest.Wait()
 		waits := submit(l, quorum.Undo, "undo", slot)
-		require.Equal(t, timeout, closes(t, l, n, context.Background()))
+		require.Equal(t, timeout, closes(context.Background(), t, l, n))
 		for _, r := range []*round{hangs, waits} {
 			v, err := atOnce(t, r)
 			require.ErrorIs(t, err, os.ErrDeadlineExceeded)
@@ -151,7 +151,7 @@ func TestCloseWithADeadContextDoesNotWait(t *testing.T) {
 		l := open(t, n)
 		inFlight := submit(l, quorum.Claim, "in flight", new(quorum.Slot))
 		synctest.Wait()
-		require.Zero(t, closes(t, l, n, gone()))
+		require.Zero(t, closes(gone(), t, l, n))
 		v, err := atOnce(t, inFlight)
 		require.Error(t, err)
 		require.Equal(t, quorum.Unknown, v)
@@ -172,7 +172,7 @@ func TestANodeThatCannotBeReachedDoesNotHoldUpClose(t *testing.T) {
 				slot := new(quorum.Slot)
 				slot.Assume()
 				submit(l, quorum.Undo, "owed", slot)
-				require.Zero(t, closes(t, l, n, context.Background()))
+				require.Zero(t, closes(context.Background(), t, l, n))
 				require.Empty(t, n.did())
 			})
 		})
@@ -184,7 +184,7 @@ func TestANodeThatCannotBeReachedDoesNotHoldUpClose(t *testing.T) {
 			l := quorum.NewLane(n, config())
 			r := submit(l, quorum.Claim, "waits", new(quorum.Slot))
 			synctest.Wait()
-			require.Zero(t, closes(t, l, n, context.Background()))
+			require.Zero(t, closes(context.Background(), t, l, n))
 			v, err := atOnce(t, r)
 			require.ErrorIs(t, err, quorum.ErrClosed)
 			require.Equal(t, quorum.Unknown, v)
@@ -206,8 +206,8 @@ func TestClosingTwiceOrTogetherIsClosingOnce(t *testing.T) {
 		closing.Wait()
 		_, err := atOnce(t, undo)
 		require.NoError(t, err)
-		require.Zero(t, closes(t, l, n, gone()))
-		require.Zero(t, closes(t, l, n, context.Background()))
+		require.Zero(t, closes(gone(), t, l, n))
+		require.Zero(t, closes(context.Background(), t, l, n))
 	})
 }
 

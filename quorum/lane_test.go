@@ -303,7 +303,7 @@ func TestALockThatIsGivenBackMakesRoomInTheQueue(t *testing.T) {
 			_, err := outcome(t, r)
 			require.NoError(t, err)
 		}
-		require.Equal(t, 2, len(n.sent()))
+		require.Len(t, n.sent(), 2)
 		require.NotContains(t, n.did(), "withdrawn")
 		require.NotContains(t, n.did(), "never sent")
 		require.NoError(t, l.Books())

@@ -2,6 +2,7 @@ package quorum_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -176,7 +177,7 @@ func (n naive) complete(in []quorum.Vote, f func([]quorum.Vote)) {
 		return
 	}
 	for _, v := range []quorum.Vote{quorum.Yes, quorum.No, quorum.Unknown} {
-		n.complete(append(in[:len(in):len(in)], v), f)
+		n.complete(append(slices.Clip(in), v), f)
 	}
 }
 

@@ -77,8 +77,8 @@ func (a *acquisition) retrying(ctx context.Context) (*Lock, error) {
 	var policy backoff.BackOff
 	for {
 		lock, err := a.once(ctx)
-		var failed *QuorumError
-		if err == nil || !errors.As(err, &failed) {
+		failed, ok := errors.AsType[*QuorumError](err)
+		if !ok {
 			return lock, err
 		}
 		failed.Attempts = a.attempts
@@ -121,7 +121,7 @@ func (a *acquisition) once(ctx context.Context) (*Lock, error) {
 	until := start.Add(c.drift.Validity(a.ttl, 0))
 	r := c.round(quorum.Claim, &command{op: acquire, key: a.wire, token: token, millis: millisArg(a.ttl)}, slots, 0)
 
-	ended := error(nil)
+	var ended error
 	if ctx.Err() != nil {
 		ended = ctxError(ctx) // nothing is sent for a caller who is gone
 	} else {

@@ -30,9 +30,8 @@ func parseAddress(raw string) (address, error) {
 		}
 		host, port, err := net.SplitHostPort(raw)
 		if err != nil {
-			var addrErr *net.AddrError
 			reason := err.Error()
-			if errors.As(err, &addrErr) {
+			if addrErr, ok := errors.AsType[*net.AddrError](err); ok {
 				reason = addrErr.Err
 			}
 			return address{}, invalid("address", strconv.Quote(raw), reason+": give host:port, redis://, rediss:// or unix://")
@@ -42,9 +41,8 @@ func parseAddress(raw string) (address, error) {
 	option, err := rueidis.ParseURL(raw)
 	if err != nil {
 		reason := err.Error()
-		var urlErr *url.Error // carries the whole URL, and so the password
-		if errors.As(err, &urlErr) {
-			reason = "is not a URL"
+		if _, ok := errors.AsType[*url.Error](err); ok {
+			reason = "is not a URL" // the error carries all of it, and so the password
 		}
 		return address{}, invalid("address", redact(raw), strings.TrimPrefix(reason, "redis: "))
 	}

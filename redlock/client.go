@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -48,10 +49,10 @@ type Client struct {
 }
 
 // Dial connects to the nodes at addrs: host:port, redis://, rediss:// or unix://,
-// each an independent master. It returns once each has answered or has had its
-// chance (four times the node timeout at the most). A node that is down is no
-// error: its votes are unknown until it is up, and it is tried again all the
-// while.
+// each an independent master. It returns once each has answered, or a quorum has
+// and the others have had their chance; without a quorum after four times the node
+// timeout. A node that is down is no error: its votes are unknown until it is up,
+// and it is tried again all the while.
 //
 // It returns an [*ArgumentError] for an address that cannot be parsed, an
 // address given twice, or options out of range, and a [*MemberError] when two
@@ -155,10 +156,19 @@ func newClient(cfg config) *Client {
 	return c
 }
 
-// open starts the lanes and waits until every node has been tried.
+// straggler is how long a node is waited for at the start, at the least, once a
+// quorum of the others can be reached.
+const straggler = 50 * time.Millisecond
+
+// open starts the lanes and waits until every node has been tried, or a quorum can
+// be reached and the others have had four times as long.
 func (c *Client) open() (*Client, error) {
+	start := c.clock.Now()
 	m := &members{runID: make(map[string]string, len(c.nodes))}
-	refused := make([]error, len(c.nodes))
+	refused := make([]error, len(c.nodes)) // each is set before its lane's Tried
+	enough, stop := context.WithCancel(context.Background())
+	defer stop()
+	var reached atomic.Int64
 	for i, n := range c.nodes {
 		n.clock, n.timeout = c.clock, c.timeout
 		n.join = func(who self) error { return m.admit(n.name, who) }
@@ -169,15 +179,23 @@ func (c *Client) open() (*Client, error) {
 			Queue:     maxQueue,
 			Reconnect: func() backoff.BackOff { return jittered(20*time.Millisecond, time.Second) },
 			Changed: func(err error) {
-				first.Do(func() { refused[i] = err })
+				first.Do(func() {
+					refused[i] = err
+					if err == nil && reached.Add(1) == int64(c.quorum) {
+						c.clock.AfterFunc(max(straggler, 3*c.clock.Now().Sub(start)), stop)
+					}
+				})
 				c.nodeChanged(n.name, err)
 			},
 		}))
 	}
 	for i, l := range c.lanes {
-		<-l.Tried()
-		var member *MemberError
-		if errors.As(refused[i], &member) {
+		select {
+		case <-l.Tried():
+		case <-enough.Done():
+			continue // should it turn out to be none of its own, its votes are unknown and say so
+		}
+		if member, ok := errors.AsType[*MemberError](refused[i]); ok {
 			_ = c.Close()
 			return nil, fmt.Errorf("redlock: %w", member)
 		}

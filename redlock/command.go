@@ -1,7 +1,7 @@
 package redlock
 
 import (
-	"crypto/sha1" //nolint:gosec // the name that Redis gives a script, not a protection
+	"crypto/sha1" // the name that Redis gives a script, not a protection
 	_ "embed"
 	"encoding/hex"
 	"errors"
@@ -28,7 +28,7 @@ var lookSource string
 type script struct{ source, sha string }
 
 func newScript(source string) script {
-	sum := sha1.Sum([]byte(source)) //nolint:gosec // as above
+	sum := sha1.Sum([]byte(source)) //nolint:gosec // a name, not a protection
 	return script{source: source, sha: hex.EncodeToString(sum[:])}
 }
 

@@ -308,6 +308,16 @@ func TestASplitVoteEnds(t *testing.T) {
 	wg.Wait()
 }
 
+func TestANodeThatHangsAtTheStartIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	nodes := redistest.Start(t, 5)
+	nodes.Node(0).Pause()
+	start := time.Now()
+	c := dial(t, nodes.Addrs(), redlock.WithNodeTimeout(time.Minute))
+	require.NoError(t, acquire(t, c, "k", time.Minute).Release(context.Background()))
+	require.Less(t, time.Since(start), patience, "the start waits for the node that hangs")
+}
+
 func TestANodeThatIsDownAtTheStartIsNoError(t *testing.T) {
 	t.Parallel()
 	nodes := redistest.Start(t, 3)

@@ -87,7 +87,7 @@ func (e *goneError) Unwrap() []error { return []error{e.cause, ErrNotHeld} }
 // lock does not spin.
 func retryAfter(left time.Duration) time.Duration {
 	d := min(max(left/8, 5*time.Millisecond), time.Second)
-	return d/2 + rand.N(d) //nolint:gosec // spreads load, guards nothing
+	return d/2 + rand.N(d)
 }
 
 // extendOnce is one round. It reports whether the round was won in time, and if
@@ -191,7 +191,7 @@ func (l *Lock) extendAlways() {
 		// A tenth up or down keeps locks that were acquired together from being
 		// extended together for ever.
 		third := c.drift.Validity(ttl, 0) / 3
-		third += rand.N(third/5+1) - third/10 //nolint:gosec // as above
+		third += rand.N(third/5+1) - third/10
 		due := until.Sub(c.clock.Now()) - 2*third
 		if clock.Sleep(ctx, c.clock, due) != nil || l.Extend(ctx, ttl) != nil {
 			return // released or lost: the context has told

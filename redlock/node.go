@@ -194,8 +194,8 @@ func (n *node) explain(err error) error {
 // noScript reports that the server has to be sent the script itself. It has been
 // restarted, or its scripts were flushed, since it was greeted.
 func noScript(err error) bool {
-	var reply *rueidis.RedisError
-	return errors.As(err, &reply) && reply.IsNoScript()
+	reply, ok := errors.AsType[*rueidis.RedisError](err)
+	return ok && reply.IsNoScript()
 }
 
 // forbidden reports that the user is not allowed the command, or that the server

@@ -33,6 +33,6 @@ func closedByPeer(conn net.Conn) bool {
 	case peek == nil:
 		return n == 0
 	default:
-		return peek != unix.EAGAIN && peek != unix.EINTR //nolint:errorlint // errnos as they come
+		return peek != unix.EAGAIN && peek != unix.EINTR
 	}
 }
