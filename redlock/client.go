@@ -193,6 +193,10 @@ func (c *Client) open() (*Client, error) {
 		select {
 		case <-l.Tried():
 		case <-enough.Done():
+		}
+		select {
+		case <-l.Tried():
+		default:
 			continue // should it turn out to be none of its own, its votes are unknown and say so
 		}
 		if member, ok := errors.AsType[*MemberError](refused[i]); ok {

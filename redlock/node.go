@@ -50,7 +50,7 @@ func (n *node) Connect(ctx context.Context) (time.Duration, error) {
 	done()
 	if err != nil {
 		wire.Close()
-		return 0, n.explain(err)
+		return 0, n.explain(err, 4*n.timeout)
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -136,7 +136,7 @@ func (n *node) Send(batch []*call, _ bool) error {
 		err = exchange(ctx, wire, again, (*command).buildWithSource, broken)
 	}
 	if err != nil {
-		return n.explain(err)
+		return n.explain(err, n.timeout)
 	}
 	return nil
 }
@@ -177,12 +177,13 @@ func (n *node) Close() {
 	}
 }
 
-// explain puts the node's trouble into words that say what to do.
-func (n *node) explain(err error) error {
+// explain puts the node's trouble into words that say what to do. bound is what
+// it had to answer.
+func (n *node) explain(err error, bound time.Duration) error {
 	text := err.Error()
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
-		return fmt.Errorf("no answer within %v: %w", n.timeout, err)
+		return fmt.Errorf("no answer within %v: %w", bound, err)
 	case strings.Contains(text, "received unknown message type"), strings.Contains(text, "unexpected no CRLF"):
 		return fmt.Errorf("answers, but not as Redis does: is this its port, and should it be rediss://? (%w)", err)
 	case strings.HasPrefix(text, "WRONGPASS"), strings.HasPrefix(text, "NOAUTH"):
