@@ -20,7 +20,8 @@ type Deadline struct {
 
 var _ context.Context = (*Deadline)(nil)
 
-// Start begins a new deadline d from now. The one before must have been stopped.
+// Start begins a new deadline, after from now. The one before must have been
+// stopped.
 func (d *Deadline) Start(after time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -1,7 +1,9 @@
 package quorum_test
 
 import (
+	"io"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -84,4 +86,55 @@ func (n *node) lookedAt() int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.looks
+}
+
+// What was found out about a connection is good for the batch that it was found
+// out for, even where that batch never left.
+func TestALookAtAConnectionIsNotGoodForTheNextTime(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		a := &awkward{node: newNode(t)}
+		cfg := config()
+		cfg.Queue = 64 // so many are dropped from the queue together
+		l := quorum.NewLane(a, cfg)
+		defer l.Close(t.Context())
+		claimed(t, l, "claim")
+		a.alive = func() bool { time.Sleep(time.Microsecond); return a.node.Alive() }
+		time.Sleep(rested)
+		slots := make([]quorum.Slot, cfg.Queue)
+		for i := range slots {
+			submit(l, quorum.Claim, "withdrawn", &slots[i])
+		}
+		synctest.Wait() // the connection is being looked at
+		for i := range slots {
+			submit(l, quorum.Undo, "never sent", &slots[i])
+		}
+		time.Sleep(time.Second)
+		require.True(t, l.Idle())
+
+		a.hangUp()
+		time.Sleep(rested)
+		v, err := outcome(t, submit(l, quorum.Ask, "a", nil))
+		require.NoError(t, err)
+		require.Equal(t, quorum.Yes, v)
+		require.Equal(t, []string{"claim", "a"}, a.did())
+	})
+}
+
+// A connection that broke under a batch and was made again, and then died at
+// rest, broke twice without having carried anything. That is not the next call's
+// fault.
+func TestAConnectionThatDiedAtRestCostsNoVoteEvenIfTheLastOneBroke(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		n := newNode(t)
+		l := open(t, n)
+		n.set(func(n *node) { n.breaks = []error{io.EOF} })
+		_, err := outcome(t, submit(l, quorum.Ask, "breaks", nil))
+		require.ErrorIs(t, err, io.EOF)
+		time.Sleep(rested)
+		n.hangUp()
+		time.Sleep(rested)
+		v, err := outcome(t, submit(l, quorum.Ask, "a", nil))
+		require.NoError(t, err)
+		require.Equal(t, quorum.Yes, v)
+	})
 }

@@ -151,6 +151,36 @@ func TestWhenABrokenConnectionCannotBeMadeAgainVotesAreUnknown(t *testing.T) {
 	})
 }
 
+func TestANodeThatTakesConnectionsOnlyToBreakThemIsUnknownAtOnce(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		n := newNode(t)
+		l := open(t, n)
+		n.set(func(n *node) { n.breaks = []error{io.EOF, io.EOF, io.EOF} })
+		for range 2 { // the one that there was, and the one that was made after it
+			_, err := outcome(t, submit(l, quorum.Claim, "broken", new(quorum.Slot)))
+			require.ErrorIs(t, err, io.EOF)
+		}
+		require.Zero(t, elapsed(func() {
+			v, err := outcome(t, submit(l, quorum.Claim, "not sent", new(quorum.Slot)))
+			require.ErrorIs(t, err, io.EOF)
+			require.Equal(t, quorum.Unknown, v)
+		}))
+		time.Sleep(2 * pause)
+		_, err := outcome(t, submit(l, quorum.Claim, "broken", new(quorum.Slot)))
+		require.ErrorIs(t, err, io.EOF)
+		time.Sleep(2 * pause)
+		_, err = outcome(t, submit(l, quorum.Claim, "a", new(quorum.Slot)))
+		require.NoError(t, err)
+		require.NotContains(t, n.did(), "not sent")
+
+		n.set(func(n *node) { n.breaks = []error{io.EOF} })
+		_, err = outcome(t, submit(l, quorum.Claim, "broken", new(quorum.Slot)))
+		require.ErrorIs(t, err, io.EOF)
+		_, err = outcome(t, submit(l, quorum.Claim, "b", new(quorum.Slot)))
+		require.NoError(t, err, "one that has been of use is made again at once")
+	})
+}
+
 func TestANodeThatIsDownFromTheStartIsUnknownAtOnce(t *testing.T) {
 	virtually(t, func(t *testing.T) {
 		n := newNode(t)

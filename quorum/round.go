@@ -19,7 +19,7 @@ const (
 	Claim
 	// Undo takes away what the claims of its slot may have left. It is sent
 	// after all of them, not at all where none was sent, and again after a
-	// failure, until [Round.Keep].
+	// failure, until the keep of [Round.Set].
 	Undo
 )
 

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -175,4 +176,28 @@ func TestARoundKnowsWhatEachNodeHasSaid(t *testing.T) {
 
 	assert.Equal(t, "to the second", r.Command(1))
 	assert.Equal(t, quorum.Tally{Nodes: 3, Quorum: 2, No: 1, Unknown: 1}, r.Tally())
+}
+
+// asked is a context that does something when it is asked for its channel, which
+// a waiter does when it has made up its mind to wait and does not wait yet.
+type asked struct {
+	context.Context
+	do func()
+}
+
+func (a asked) Done() <-chan struct{} {
+	a.do()
+	return a.Context.Done()
+}
+
+func TestAVoteThatComesInWhileTheWaiterLiesDownWakesIt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		r := newRound(3, 2)
+		r.Settle(0, quorum.Yes, nil)
+		decide := sync.OnceFunc(func() { r.Settle(1, quorum.Yes, nil) })
+		require.NoError(t, r.Wait(asked{ctx, decide}, quorum.Tally.Decided))
+	})
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -194,4 +195,25 @@ func TestAnIdleLaneDoesNothing(t *testing.T) {
 		require.Equal(t, looks, n.lookedAt())
 		require.Len(t, n.tries(), 1)
 	})
+}
+
+func TestAnIdleLaneKeepsNoLockAlive(t *testing.T) {
+	t.Parallel()
+	n := newNode(t)
+	l := quorum.NewLane(n, config())
+	defer l.Close(t.Context())
+	use := func() weak.Pointer[quorum.Slot] {
+		slot := claimed(t, l, "claim")
+		_, err := outcome(t, submit(l, quorum.Undo, "undo", slot))
+		require.NoError(t, err)
+		return weak.Make(slot)
+	}
+	slot := use()
+	for range 1000 { // until the lane has put its hands in its pockets
+		if runtime.GC(); slot.Value() == nil {
+			return
+		}
+		runtime.Gosched()
+	}
+	t.Error("the lock is still there")
 }

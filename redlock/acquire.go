@@ -41,6 +41,10 @@ func (c *Client) Acquire(ctx context.Context, key string, ttl time.Duration, opt
 	return a.retrying(ctx)
 }
 
+// courtesy is how long a round that is lost for want of answers waits for those
+// that are on their way, for the sake of its error.
+const courtesy = 20 * time.Millisecond
+
 // acquisition is one attempt after another to get one lock.
 type acquisition struct {
 	client   *Client
@@ -132,18 +136,22 @@ func (a *acquisition) once(ctx context.Context) (*Lock, error) {
 	won := r.Tally().Outcome() == quorum.Won
 	if won && now < until {
 		c.told("acquire", a.key, now.Sub(start), r, nil)
-		return c.newLock(a, token, slots, until), nil
+		return c.newLock(a, token, slots, start, until), nil
 	}
 
 	// Everywhere, the refusing nodes and the silent ones too: a lost reply may
 	// hide a write. In the lanes it does not depend on the caller any more.
 	undo := cleanup{client: c, cmd: &command{op: release, key: a.wire, token: token}, slots: slots, ttl: a.ttl}
-	if ended == nil && !won && !r.Tally().Settled() {
+	if ended == nil && !won && !r.Tally().Refused() {
 		// Whether the lock is held, or too few nodes answer, the votes that are
 		// still out can tell. Those nodes are left to answer before they are
 		// cleaned up, since what was not sent yet would be withdrawn.
 		undo.answered(r)
 		ended = c.waitUntil(ctx, r, quorum.Tally.Settled, until)
+		if ended == nil && !r.Tally().Refused() {
+			// The error is not to count healthy nodes among the silent ones.
+			ended = c.waitUntil(ctx, r, quorum.Tally.Complete, min(until, now.Add(courtesy)))
+		}
 	}
 	undo.rest()
 	kind := ErrNoQuorum
@@ -192,11 +200,11 @@ func (u *cleanup) rest() {
 }
 
 func (u *cleanup) node(i int, now clock.Instant) {
-	u.client.lanes[i].Send(quorum.Undo, u.cmd, &u.slots[i], now, u.client.forgotten(now, u.ttl))
+	u.client.lanes[i].Send(quorum.Undo, u.cmd, &u.slots[i], now, u.client.forgotten(now.Add(u.ttl)))
 }
 
-// forgotten returns when a node that is out of reach has dropped a key by itself,
-// so that it need not be told to any more.
-func (c *Client) forgotten(now clock.Instant, ttl time.Duration) clock.Instant {
-	return now.Add(ttl + c.timeout)
+// forgotten returns when a node that is out of reach has dropped a key by itself
+// that the others carry until keyEnd, so that it need not be told to any more.
+func (c *Client) forgotten(keyEnd clock.Instant) clock.Instant {
+	return keyEnd.Add(c.drift.Of(0) + c.timeout)
 }

@@ -76,7 +76,7 @@ func Dial(addrs []string, opts ...Option) (*Client, error) {
 
 	c := newClient(cfg)
 	for _, a := range parsed {
-		d := &dialer{network: a.network}
+		d := &dialer{network: a.network, encrypts: a.option.TLSConfig != nil}
 		client, err := rueidis.NewClient(clientOption(a.option, d, cfg))
 		if client == nil {
 			c.closeOwn()
@@ -96,8 +96,8 @@ func clientOption(o rueidis.ClientOption, d *dialer, cfg config) rueidis.ClientO
 	o.DisableCache = true
 	o.ReadBufferEachConn = buffer
 	o.WriteBufferEachConn = buffer
-	o.RingScaleEachConn = 4 // the lane has eight batches in flight at the most
-	o.ConnWriteTimeout = cfg.timeout
+	o.RingScaleEachConn = 4              // the lane has eight batches in flight at the most
+	o.ConnWriteTimeout = 4 * cfg.timeout // of the greeting; a batch has a deadline of its own
 	o.Dialer.Timeout = 4 * cfg.timeout
 	o.Dialer.KeepAlive = keepAlive
 	o.DialCtxFn = d.dial

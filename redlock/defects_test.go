@@ -150,6 +150,21 @@ func TestAReleaseReachesANodeThatWasDown(t *testing.T) {
 	eventually(t, noKeys(nodes), "the node that was down keeps the key for an hour")
 }
 
+// Nor where the lock was extended by less than it had.
+func TestAReleaseIsOwedForAsLongAsAnyNodeMayCarryTheKey(t *testing.T) {
+	t.Parallel()
+	nodes := redistest.Start(t, 3, redistest.AOF())
+	c := dial(t, nodes.Addrs(), redlock.WithNodeTimeout(50*time.Millisecond))
+	l := acquire(t, c, "k", time.Hour)
+	eventually(t, func() bool { return carriers(nodes, "k") == 3 }, "the late vote did not arrive")
+	nodes.Node(2).Kill()
+	require.NoError(t, l.Extend(context.Background(), 100*time.Millisecond))
+	require.NoError(t, l.Release(context.Background()))
+	time.Sleep(300 * time.Millisecond) // longer than the extension, far shorter than the key
+	nodes.Node(2).Restart()
+	eventually(t, noKeys(nodes), "the node keeps the key for an hour")
+}
+
 // redsync #186.
 func TestALockDoesNotErodeNodeByNode(t *testing.T) {
 	t.Parallel()

@@ -13,7 +13,8 @@ import (
 // that nobody has greeted, and it takes ctx from there: rueidis dials a dedicated
 // connection without one.
 type dialer struct {
-	network string
+	network  string
+	encrypts bool
 
 	mu   sync.Mutex // guards ctx and conn
 	ctx  context.Context

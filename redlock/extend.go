@@ -17,8 +17,8 @@ import (
 // It returns an [*ArgumentError] for a ttl that leaves no validity;
 // [ErrNotHeld] when the lock was released; an error that matches both [ErrLost]
 // and [ErrNotHeld] when it had run out, or a quorum of nodes no longer carries it;
-// and a [*QuorumError] that matches [ErrNoQuorum] and ctx's error when ctx ended
-// while validity was left: the lock is then as it was.
+// and ctx's error when ctx ended while validity was left, in a [*QuorumError] that
+// matches [ErrNoQuorum] too if the nodes had been asked: the lock is then as it was.
 //
 // See "Making the algorithm more reliable: Extending the lock" in Redis's
 // document on distributed locks.
@@ -27,29 +27,31 @@ func (l *Lock) Extend(ctx context.Context, ttl time.Duration) error {
 	if err := c.checkTTL(ttl); err != nil {
 		return err
 	}
-	if ctx.Err() != nil {
-		return ctxError(ctx)
-	}
 	// One at a time: two rounds at once would not know which of them to trust.
 	turn := l.turn()
 	select {
 	case turn <- struct{}{}:
 		defer func() { <-turn }()
 	case <-ctx.Done():
-		return ctxError(ctx)
 	}
 
 	life := l.Context()
+	var failed *QuorumError
 	for {
+		// In this order: whoever asks is to hear of a loss rather than of ctx.
 		if err := l.err(); err != nil {
 			return gone(err)
 		}
-		won, failed := l.extendOnce(ctx, ttl)
 		switch {
-		case won:
-			return nil
-		case ctx.Err() != nil:
+		case ctx.Err() == nil:
+		case failed == nil:
+			return ctxError(ctx)
+		default:
+			failed.cause = ctxError(ctx)
 			return failed
+		}
+		if failed = l.extendOnce(ctx, ttl); failed == nil {
+			return nil
 		}
 		pause, cancel := context.WithCancel(ctx)
 		stop := context.AfterFunc(life, cancel)
@@ -90,15 +92,15 @@ func retryAfter(left time.Duration) time.Duration {
 	return d/2 + rand.N(d)
 }
 
-// extendOnce is one round. It reports whether the round was won in time, and if
-// not, how it went.
-func (l *Lock) extendOnce(ctx context.Context, ttl time.Duration) (won bool, failed error) {
+// extendOnce is one round. It returns nil when the round was won in time.
+func (l *Lock) extendOnce(ctx context.Context, ttl time.Duration) *QuorumError {
 	c := l.client
 	life := l.Context()
 	start := c.clock.Now() // before anything is queued, as for an acquisition
 	r := c.asking(command{op: extend, key: l.wire, token: l.token, millis: millisArg(ttl)}, l.slots)
 	m := &mending{lock: l, round: r, keyEnd: start.Add(ttl)}
 	r.OnAnswer(m.answered)
+	l.carry(m.keyEnd)
 	quorum.Submit(c.lanes, r, start)
 
 	// Loss ends the wait; it does not wait for the round.
@@ -114,18 +116,14 @@ func (l *Lock) extendOnce(ctx context.Context, ttl time.Duration) (won bool, fai
 	case tally.Outcome() == quorum.Won && l.renew(start, now, ttl):
 		m.all()
 		c.told("extend", l.key, now.Sub(start), r, nil)
-		return true, nil
+		return nil
 	case tally.Refused():
 		l.lose(forever, errTaken)
 	}
-	var ended error
-	if ctx.Err() != nil {
-		ended = ctxError(ctx)
-	}
-	err := c.quorumError("extend", l.key, r, now.Sub(start), ErrNoQuorum, ended)
+	err := c.quorumError("extend", l.key, r, now.Sub(start), ErrNoQuorum, nil)
 	err.Late = tally.Outcome() == quorum.Won
 	c.told("extend", l.key, now.Sub(start), r, err)
-	return false, err
+	return err
 }
 
 // renew moves the end of validity, if there was any left to move.

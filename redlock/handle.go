@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/redlock-go/redlock/clock"
 	"github.com/redlock-go/redlock/quorum"
 )
 
@@ -30,7 +31,7 @@ type handleJSON struct {
 
 // MarshalJSON writes {"key":...,"token":...,"ttl_ms":...}.
 func (h Handle) MarshalJSON() ([]byte, error) {
-	return json.Marshal(handleJSON{h.Key, h.Token, h.TTL.Milliseconds()})
+	return json.Marshal(handleJSON{h.Key, h.Token, clock.Millis(h.TTL)})
 }
 
 // UnmarshalJSON reads what MarshalJSON wrote.
@@ -99,7 +100,10 @@ func (c *Client) Attach(ctx context.Context, h Handle) (*Lock, error) {
 		if validity := c.drift.Validity(left, elapsed); validity > 0 {
 			a := &acquisition{client: c, key: h.Key, wire: wire, ttl: h.TTL, base: ctx}
 			c.told("attach", h.Key, elapsed, r, nil)
-			return c.newLock(a, h.Token, slots, start.Add(c.drift.Validity(left, 0))), nil
+			l := c.newLock(a, h.Token, slots, start, start.Add(c.drift.Validity(left, 0)))
+			// Whoever has it may have extended it by more than the handle says.
+			l.carry(start.Add(longestLeft(r, len(c.nodes))))
+			return l, nil
 		}
 		kind = ErrNotHeld
 	}
@@ -118,6 +122,16 @@ func (c *Client) ask(ctx context.Context, r *quorum.Round[*command], condition f
 	}
 	quorum.Submit(c.lanes, r, c.clock.Now())
 	return wait(ctx, r, condition)
+}
+
+// longestLeft returns the longest time that any node carries the key.
+func longestLeft(r *quorum.Round[*command], nodes int) (left time.Duration) {
+	for i := range nodes {
+		if _, err, in := r.Answer(i); in && err == nil {
+			left = max(left, r.Command(i).left)
+		}
+	}
+	return left
 }
 
 // quorumLeft returns for how long at least q of the nodes that match carry the

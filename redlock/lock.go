@@ -22,6 +22,7 @@ type Lock struct {
 	mu     sync.Mutex // guards the rest; never held across I/O
 	until  clock.Instant
 	ttl    time.Duration // of the last acquisition or extension
+	keyEnd clock.Instant // until when some node may carry the key
 	state  lockState
 	cause  error                   // why the lock is no longer held
 	undone *quorum.Round[*command] // of the release, once there is one
@@ -41,10 +42,11 @@ const (
 	stateReleased
 )
 
-func (c *Client) newLock(a *acquisition, token string, slots []quorum.Slot, until clock.Instant) *Lock {
+// newLock makes the lock of a round that began at start.
+func (c *Client) newLock(a *acquisition, token string, slots []quorum.Slot, start, until clock.Instant) *Lock {
 	l := &Lock{
 		client: c, key: a.key, wire: a.wire, token: token, slots: slots, base: a.base,
-		until: until, ttl: a.ttl,
+		until: until, ttl: a.ttl, keyEnd: start.Add(a.ttl),
 	}
 	if a.autoExtend || c.observer.Lost != nil {
 		l.Context() // somebody wants to know when it ends
@@ -110,19 +112,24 @@ func (l *Lock) Context() context.Context {
 // them while a connection is being made.
 //
 // It returns a [*QuorumError] that matches [ErrNoQuorum] when too few nodes
-// answered: what they carry expires by itself. docs/adr/0005 says what a release
+// answered, and [ErrClosed] after the client was closed: what the nodes carry
+// expires by itself. docs/adr/0005 says what a release
 // promises.
 func (l *Lock) Release(ctx context.Context) error {
 	c := l.client
 	start := c.clock.Now()
 	l.lose(start, errNotReleasedInTime)
 	l.mu.Lock()
+	if l.undone == nil && c.ctx.Err() != nil {
+		l.mu.Unlock()
+		return ErrClosed
+	}
 	if l.state == stateHeld {
 		l.end(stateReleased, ErrNotHeld)
 	}
 	ranOut := l.state == stateLost
 	if l.undone == nil {
-		l.undone = c.round(quorum.Undo, &command{op: release, key: l.wire, token: l.token}, l.slots, c.forgotten(start, l.ttl))
+		l.undone = c.round(quorum.Undo, &command{op: release, key: l.wire, token: l.token}, l.slots, c.forgotten(max(l.keyEnd, start)))
 		quorum.Submit(c.lanes, l.undone, start)
 	}
 	r := l.undone
@@ -143,6 +150,13 @@ func (l *Lock) Release(ctx context.Context) error {
 	failed := c.quorumError("release", l.key, r, elapsed, ErrNoQuorum, ended)
 	c.told("release", l.key, elapsed, r, failed)
 	return failed
+}
+
+// carry notes that some node may carry the key until keyEnd.
+func (l *Lock) carry(keyEnd clock.Instant) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.keyEnd = max(l.keyEnd, keyEnd)
 }
 
 // err says how the lock stands: nil while it may be relied on, else why it may

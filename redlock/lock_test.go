@@ -201,6 +201,9 @@ func TestALockThatWasTakenAwayIsLostAtOnce(t *testing.T) {
 	err := l.Extend(context.Background(), time.Hour)
 	require.ErrorIs(t, err, redlock.ErrLost)
 	require.ErrorIs(t, err, redlock.ErrNotHeld)
+	dead, cancel := context.WithCancel(context.Background())
+	cancel()
+	require.ErrorIs(t, l.Extend(dead, time.Hour), redlock.ErrLost, "a dead context hides the loss")
 	require.ErrorIs(t, ended(t, l.Context()), redlock.ErrLost)
 	require.ErrorIs(t, (<-told).Cause, redlock.ErrLost)
 	require.LessOrEqual(t, l.Validity(), time.Duration(0))
@@ -436,6 +439,7 @@ func TestCloseSendsWhatIsOwedAndEndsWhatIsHeld(t *testing.T) {
 	require.ErrorIs(t, cause, redlock.ErrClosed)
 	require.ErrorIs(t, cause, redlock.ErrLost)
 	require.ErrorIs(t, kept.Extend(context.Background(), time.Hour), redlock.ErrLost)
+	require.ErrorIs(t, kept.Release(context.Background()), redlock.ErrClosed)
 	for _, n := range nodes.Nodes() {
 		require.Subset(t, []string{"kept"}, n.Keys(), "a release did not go out")
 	}

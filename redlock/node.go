@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -50,7 +52,7 @@ func (n *node) Connect(ctx context.Context) (time.Duration, error) {
 	done()
 	if err != nil {
 		wire.Close()
-		return 0, n.explain(err, 4*n.timeout)
+		return 0, n.explain(n.suspectTLS(err), 4*n.timeout)
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -182,7 +184,7 @@ func (n *node) Close() {
 func (n *node) explain(err error, bound time.Duration) error {
 	text := err.Error()
 	switch {
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+	case timedOut(err):
 		return fmt.Errorf("no answer within %v: %w", bound, err)
 	case strings.Contains(text, "received unknown message type"), strings.Contains(text, "unexpected no CRLF"):
 		return fmt.Errorf("answers, but not as Redis does: is this its port, and should it be rediss://? (%w)", err)
@@ -190,6 +192,24 @@ func (n *node) explain(err error, bound time.Duration) error {
 		return fmt.Errorf("user or password refused: %w", err)
 	}
 	return err
+}
+
+// suspectTLS adds what a connection that fails before it said anything may be down
+// to: neither side tells that the other should, or should not, have encrypted.
+func (n *node) suspectTLS(err error) error {
+	switch {
+	case n.dialer == nil:
+		return err
+	case n.dialer.encrypts && (timedOut(err) || errors.Is(err, io.EOF)):
+		return fmt.Errorf("%w: does it speak TLS, or should it be redis:// without?", err)
+	case !n.dialer.encrypts && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)):
+		return fmt.Errorf("%w while greeted: does it want TLS, rediss://?", err)
+	}
+	return err
+}
+
+func timedOut(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 // noScript reports that the server has to be sent the script itself. It has been

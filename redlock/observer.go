@@ -12,8 +12,11 @@ import (
 type Observer struct {
 	// Round is told of every round once it is decided.
 	Round func(RoundEvent)
-	// Lost is told of every lock that ran out or was taken, at the latest when
-	// its validity ends, and never of one that was released.
+	// Lost is told of every lock that ran out, was taken, or was held when its
+	// client was closed, at the latest when its validity ends, and never of one
+	// that was released. Setting it costs every lock a timer and a context, which
+	// otherwise only those have that are watched: that extend themselves, or whose
+	// Context was asked for.
 	Lost func(LostEvent)
 	// Node is told when a node can no longer be reached, with the reason, and
 	// with a nil error when it is back.
@@ -25,7 +28,7 @@ type RoundEvent struct {
 	Op      string // acquire, extend, release, attach, inspect
 	Key     string // as the caller gave it
 	Elapsed time.Duration
-	Tally   quorum.Tally // when it was decided; late votes are not in it
+	Tally   quorum.Tally // of the votes that are in when this is told
 	Err     error        // nil when it was won, else what the caller is told
 }
 

@@ -73,9 +73,10 @@ func WithDrift(factor float64, floor time.Duration) Option {
 	return func(c *config) { c.drift = clock.Drift{Factor: factor, Floor: floor} }
 }
 
-// WithNodeTimeout sets how long a node may take to answer. It bounds how long an
-// acquire can take that too few nodes answer; a minority of sick nodes costs
-// nothing, whatever the timeout. The default is [DefaultNodeTimeout].
+// WithNodeTimeout sets how long a node may take to answer, and a quarter of how
+// long it may take to be connected to. It bounds how long a call takes that too
+// few nodes answer, at a few times the timeout; a minority of sick nodes costs
+// nothing, whatever it is. The default is [DefaultNodeTimeout].
 func WithNodeTimeout(d time.Duration) Option { return func(c *config) { c.timeout = d } }
 
 // WithQuorum sets how many nodes have to agree: at least a majority, which is the
@@ -93,9 +94,11 @@ func WithQuorum(q int) Option {
 // WithObserver has o told what happens. A later one replaces an earlier one.
 func WithObserver(o Observer) Option { return func(c *config) { c.observer = o } }
 
-// WithLogger logs nodes that come and go and releases that failed, at Warn and
-// Info, and locks that were lost, at Warn. Tokens and credentials are not logged.
-// The default is silence.
+// WithLogger logs nodes that come and go, at Warn and Info, and, at Warn, locks
+// that were lost and locks that [Client.WithLock], [Run] or [RunImport] could not
+// give back. The loss of a lock that nobody watches (see [Observer.Lost]) is logged
+// when it is found by the next call. Tokens and credentials are not logged. The
+// default is silence.
 func WithLogger(l *slog.Logger) Option { return func(c *config) { c.log = l } }
 
 // WithNamespace puts prefix before every key on the nodes. Clients exclude each
@@ -139,8 +142,8 @@ type importOption func(*importConfig)
 
 func (o importOption) importing(c *importConfig) { o(c) }
 
-// UntilDone retries until ctx ends, at growing, random intervals of up to a
-// quarter of a second.
+// UntilDone retries until ctx ends, at growing, random intervals of a quarter of a
+// second on average at the most.
 func UntilDone() AcquireOption { return Retry(untilDone) }
 
 // Retry sets when an acquisition that found the lock held, or too few nodes, is
@@ -151,7 +154,7 @@ func Retry(policy func() backoff.BackOff) AcquireOption {
 }
 
 // AutoExtend sets whether the lock extends itself, from a goroutine of its own,
-// after each third of its time to live. [Client.WithLock], [Run] and [RunImport]
+// after each third of its validity. [Client.WithLock], [Run] and [RunImport]
 // do so unless told otherwise; [Client.Acquire] and [Client.TryAcquire] only when
 // told.
 func AutoExtend(on bool) AcquireOption {

@@ -17,10 +17,10 @@ type Result[T any] struct {
 }
 
 // RunImport runs the import called name while holding import:lock:name for five
-// minutes at a time, extending it as [Client.WithLock] does. Where the import is
-// running already, the result's Err matches [ErrHeld], for an answer of 409;
-// where too few nodes answer, [ErrNoQuorum], for 503; any other error is a failed
-// import, for 500.
+// minutes at a time, extending it as [Client.WithLock] does. Where it was not
+// Acquired, and so not run, the result's Err matches [ErrHeld] when the import is
+// running already, for an answer of 409, and [ErrNoQuorum] when too few nodes
+// answered, for 503. Any other error is a failed import, for 500.
 func RunImport[T any](ctx context.Context, c *Client, name string, fn func(context.Context) (T, error), opts ...ImportOption) Result[T] {
 	if name == "" {
 		return Result[T]{Err: invalid("import name", `""`, "must not be empty")}
