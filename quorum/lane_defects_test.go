@@ -167,6 +167,43 @@ func TestWhoClosesLongerIsNotForgottenByWhoClosesSooner(t *testing.T) {
 	})
 }
 
+func TestWhoClosesLongerIsNotForgottenWhileNothingIsInFlight(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		for i := range 20 {
+			n := newNode(t)
+			n.set(func(n *node) { n.hung = true })
+			cfg := config()
+			cfg.Timeout = 24 * time.Hour
+			l := quorum.NewLane(n, cfg)
+			slot := new(quorum.Slot)
+			slot.Assume()
+			undo := submit(l, quorum.Undo, "waits for a connection", slot)
+			synctest.Wait()
+
+			var closing sync.WaitGroup
+			took := make([]time.Duration, 2)
+			for j := range took {
+				bound := time.Second
+				if j == i%2 {
+					bound = time.Hour
+				}
+				closing.Go(func() {
+					ctx, cancel := context.WithTimeout(t.Context(), bound)
+					defer cancel()
+					took[j] = elapsed(func() { l.Close(ctx) })
+				})
+				synctest.Wait()
+			}
+			closing.Wait()
+			_, err := atOnce(t, undo)
+			require.ErrorIs(t, err, quorum.ErrClosed)
+			if !assert.Equal(t, []time.Duration{time.Second, time.Second}, took, "the lane was closed after a second") {
+				return
+			}
+		}
+	})
+}
+
 func TestAConnectionThatIsMadeWhileTheLaneClosesIsClosed(t *testing.T) {
 	virtually(t, func(t *testing.T) {
 		a := &awkward{node: newNode(t)}

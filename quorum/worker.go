@@ -47,7 +47,6 @@ func (l *Lane[C]) spawn() {
 // sends when there is something to send.
 func (l *Lane[C]) run() {
 	var batch []*Call[C]
-	looked := false
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for {
@@ -58,17 +57,15 @@ func (l *Lane[C]) run() {
 			l.connect()
 			continue
 		case l.sending():
+			now := l.cfg.Clock.Now()
+			if l.inFlight == 0 && now.Sub(l.used) > rest {
+				l.look()
+				continue
+			}
 			l.gather()
 			if !l.sending() {
 				continue
 			}
-			now := l.cfg.Clock.Now()
-			if !looked && l.inFlight == 0 && now.Sub(l.used) > rest {
-				l.look()
-				looked = true
-				continue
-			}
-			looked = false
 			l.used = now
 			if batch = l.take(now, batch[:0]); len(batch) > 0 {
 				l.send(batch)
@@ -95,7 +92,9 @@ func (l *Lane[C]) look() {
 	}
 	l.mu.Lock()
 	l.looking = false
+	l.used = l.cfg.Clock.Now()
 	if !alive {
+		l.barren = 0 // a connection that dies while it rests does not speak against the next
 		l.lost(errRested)
 	}
 }
