@@ -1,0 +1,181 @@
+package main
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/redlock-go/redlock/redlock/redistest"
+)
+
+func TestCommandHasOurStdinAndStdoutAndStderr(t *testing.T) {
+	nodes := redistest.Start(t, 3).Addrs()
+	p := command(t, on(nodes, "k", "--", "sh", "-c", "cat; echo oops >&2")...)
+	p.Stdin = strings.NewReader("in\nand\nout\n")
+	r := p.start().result()
+	assert.Equal(t, result{0, "in\nand\nout\n", "oops\n"}, r)
+}
+
+func TestCommandIsRunAsGivenWithoutAShell(t *testing.T) {
+	nodes := redistest.Start(t, 1).Addrs()
+	r := run(t, on(nodes, "k", "--", "printf", `%s.`, "$HOME", "*", "a b", "", "--ttl", "-n", "--")...)
+	assert.Equal(t, result{0, "$HOME.*.a b..--ttl.-n.--.", ""}, r)
+}
+
+func TestCommandSeesTheKeyAndTheToken(t *testing.T) {
+	cluster := redistest.Start(t, 1)
+	dir := t.TempDir()
+	p := command(t, on(cluster.Addrs(), "job:lock:email queue", "--",
+		"sh", "-c", `env | grep ^REDLOCK_KEY= ; echo "$REDLOCK_TOKEN" > `+dir+`/token; read wait`)...)
+	p.Env = append(p.Env, "REDLOCK_KEY=outer", "REDLOCK_TOKEN=outer")
+	stdin, err := p.StdinPipe()
+	require.NoError(t, err)
+	p.start()
+
+	token := strings.TrimSpace(written(t, dir+"/token"))
+	carried, _ := cluster.Node(0).Get("job:lock:email queue")
+	assert.Equal(t, carried, token)
+	require.NoError(t, stdin.Close())
+	assert.Equal(t, "REDLOCK_KEY=job:lock:email queue\n", p.result().stdout)
+}
+
+func TestNodesComeFromTheVariableUnlessTheFlagIsGiven(t *testing.T) {
+	cluster := redistest.Start(t, 3)
+	with := func(variable string, args ...string) int {
+		p := command(t, append(append([]string{"run"}, args...), "k", "--", "true")...)
+		p.Env = append(p.Env, nodesVariable+"="+variable)
+		return p.start().code()
+	}
+	assert.Equal(t, 0, with(strings.Join(cluster.Addrs(), " , ")))
+	assert.Equal(t, 0, with("127.0.0.1:1", "--nodes", cluster.Node(0).Addr(), "--nodes", cluster.Node(1).Addr()+","+cluster.Node(2).Addr()))
+	assert.Equal(t, 69, with("127.0.0.1:1"))
+}
+
+func TestLockIsReleasedHoweverTheCommandEnds(t *testing.T) {
+	cluster := redistest.Start(t, 3)
+	for _, script := range []string{"true", "exit 3", "kill -KILL $$"} {
+		run(t, on(cluster.Addrs(), "k", "--", "sh", "-c", script)...)
+		for _, n := range cluster.Nodes() {
+			assert.Empty(t, n.Keys(), script)
+		}
+		assert.Equal(t, 0, run(t, on(cluster.Addrs(), "--no-wait", "k", "--", "true")...).code, "it can be had at once")
+	}
+}
+
+func TestLockIsExtendedForAsLongAsTheCommandRuns(t *testing.T) {
+	cluster := redistest.Start(t, 3)
+	const ttl = 500 * time.Millisecond
+	file := filepath.Join(t.TempDir(), "signal")
+	p := command(t, on(cluster.Addrs(), "--ttl", ttl.String(), "k", "--", self(t), asChild+"signals", file)...).start()
+	written(t, file)
+	token, held := cluster.Node(0).Get("k")
+	require.True(t, held)
+
+	for deadline := time.Now().Add(4 * ttl); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		r := run(t, on(cluster.Addrs(), "-n", "k", "--", "true")...)
+		require.Equal(t, 75, r.code, r.stderr)
+	}
+	again, _ := cluster.Node(0).Get("k")
+	assert.Equal(t, token, again, "it is the same lock all the time")
+
+	p.signal(syscall.SIGTERM)
+	assert.Equal(t, 100+int(syscall.SIGTERM), p.code())
+}
+
+func TestTwoRunsAtOnceExcludeEachOther(t *testing.T) {
+	nodes := redistest.Start(t, 5).Addrs()
+	dir := t.TempDir()
+	// mkdir fails where another is inside.
+	script := `mkdir ` + dir + `/inside || exit 9; echo x >> ` + dir + `/runs; rmdir ` + dir + `/inside`
+	var runs []*process
+	for range 8 {
+		runs = append(runs, command(t, on(nodes, "-w", "20s", "k", "--", "sh", "-c", script)...).start())
+	}
+	for _, p := range runs {
+		r := p.result()
+		assert.Equal(t, 0, r.code, r.stderr)
+	}
+	count, err := os.ReadFile(dir + "/runs")
+	require.NoError(t, err)
+	assert.Equal(t, strings.Repeat("x\n", len(runs)), string(count))
+}
+
+func TestWaitGetsTheLockWhenItIsReleased(t *testing.T) {
+	nodes := redistest.Start(t, 3).Addrs()
+	dir := t.TempDir()
+	holder := command(t, on(nodes, "k", "--", "sh", "-c", "echo in > "+dir+"/holder; read wait; echo left >> "+dir+"/order")...)
+	stdin, err := holder.StdinPipe()
+	require.NoError(t, err)
+	holder.start()
+	written(t, dir+"/holder")
+
+	waiter := command(t, on(nodes, "--wait", "20s", "k", "--", "sh", "-c", "echo came >> "+dir+"/order")...).start()
+	assert.Equal(t, 75, run(t, on(nodes, "k", "--", "true")...).code, "three more attempts are over before the wait is")
+	require.True(t, waiter.running())
+	require.NoError(t, stdin.Close())
+
+	assert.Equal(t, 0, holder.code())
+	assert.Equal(t, 0, waiter.code())
+	assert.Equal(t, "left\ncame\n", written(t, dir+"/order"))
+}
+
+func TestLockStaysHeldWhileAnythingOfTheCommandRuns(t *testing.T) {
+	cluster := redistest.Start(t, 3)
+	dir := t.TempDir()
+	p := command(t, on(cluster.Addrs(), "k", "--", "sh", "-c",
+		"(read wait < "+dir+"/fifo; echo end > "+dir+"/end) & echo in > "+dir+"/in; exit 3")...)
+	require.NoError(t, syscall.Mkfifo(dir+"/fifo", 0o600))
+	p.start()
+	written(t, dir+"/in")
+
+	r := run(t, on(cluster.Addrs(), "-w", "2s", "k", "--", "true")...)
+	assert.Equal(t, 75, r.code)
+	require.True(t, p.running())
+
+	fifo, err := os.OpenFile(dir+"/fifo", os.O_WRONLY, 0)
+	require.NoError(t, err)
+	_, err = io.WriteString(fifo, "go\n")
+	require.NoError(t, err)
+	require.NoError(t, fifo.Close())
+	r = p.result()
+	assert.Equal(t, 3, r.code, "of the command itself")
+	assert.FileExists(t, dir+"/end")
+	requireOneLine(t, r.stderr)
+	assert.Contains(t, r.stderr, "sh has ended with 3, but what it started still runs")
+	assert.Empty(t, cluster.Node(0).Keys())
+}
+
+func TestReleaseThatFailsDoesNotFailTheCommand(t *testing.T) {
+	cluster := redistest.Start(t, 3)
+	dir := t.TempDir()
+	p := command(t, on(cluster.Addrs(), "k", "--", "sh", "-c", "echo in > "+dir+"/in; read wait; exit 3")...)
+	stdin, err := p.StdinPipe()
+	require.NoError(t, err)
+	p.start()
+	written(t, dir+"/in")
+	cluster.Node(0).Kill()
+	cluster.Node(1).Kill()
+	require.NoError(t, stdin.Close())
+
+	r := p.result()
+	assert.Equal(t, 3, r.code)
+	requireOneLine(t, r.stderr)
+	assert.Contains(t, r.stderr, "k could not be released and stays locked until it expires, in 30s at the most")
+}
+
+func TestVerboseTellsHowNodesComeAndGo(t *testing.T) {
+	cluster := redistest.Start(t, 3)
+	cluster.Node(2).Kill()
+	r := run(t, on(cluster.Addrs(), "-v", "k", "--", "true")...)
+	assert.Equal(t, 0, r.code)
+	assert.Contains(t, r.stderr, `msg="redlock: node can be reached" node=`+cluster.Node(0).Addr())
+	assert.Contains(t, r.stderr, `node=`+cluster.Node(2).Addr())
+	assert.Contains(t, r.stderr, "connection refused")
+}
