@@ -119,6 +119,7 @@ type Lane[C any] struct {
 	fastest  time.Duration
 	used     clock.Instant // when the last batch was sent
 	barren   int           // connections in a row that broke before they had carried a batch
+	attempts int           // to connect
 	pauses   backoff.BackOff
 	told     laneState // what Changed was told last: up, down, or connecting for nothing yet
 }

@@ -138,3 +138,22 @@ func TestAConnectionThatDiedAtRestCostsNoVoteEvenIfTheLastOneBroke(t *testing.T)
 		require.Equal(t, quorum.Yes, v)
 	})
 }
+
+func TestANewConnectionIsNotLookedAt(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		n := newNode(t)
+		n.set(func(n *node) { n.latency = func() time.Duration { return rested } })
+		l := open(t, n)
+		claimed(t, l, "claim")
+		looks := n.lookedAt()
+		n.set(func(n *node) { n.breaks = []error{io.EOF} })
+		broken := submit(l, quorum.Ask, "broken", nil)
+		synctest.Wait()
+		waits := submit(l, quorum.Ask, "waits", nil)
+		_, err := outcome(t, broken)
+		require.ErrorIs(t, err, io.EOF)
+		_, err = outcome(t, waits)
+		require.NoError(t, err)
+		require.Equal(t, looks+1, n.lookedAt(), "the old one was, the new one was not")
+	})
+}

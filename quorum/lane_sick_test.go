@@ -271,6 +271,43 @@ func TestANodeThatIsDownIsTriedAgainWithPausesThatGrow(t *testing.T) {
 	})
 }
 
+func TestWhetherANodeCanBeReachedIsToldWhenItChanges(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		n := newNode(t)
+		var changed []string
+		start := time.Now()
+		told := func() []string {
+			defer func() { changed = nil }()
+			synctest.Wait()
+			return changed
+		}
+		l := open(t, n, func(c *quorum.Config) {
+			c.Changed = func(err error) { changed = append(changed, fmt.Sprintf("%v at %v", err, time.Since(start))) }
+		})
+		require.Equal(t, []string{"<nil> at 0s"}, told())
+
+		n.set(func(n *node) { n.breaks = []error{io.EOF} })
+		_, err := outcome(t, submit(l, quorum.Ask, "breaks", nil))
+		require.ErrorIs(t, err, io.EOF)
+		require.Empty(t, told(), "the connection was made again at once, and no vote was lost that was not sent")
+
+		n.set(func(n *node) { n.breaks = []error{nil, os.ErrDeadlineExceeded} })
+		for range 2 {
+			_, err = outcome(t, submit(l, quorum.Ask, "hangs", nil))
+		}
+		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+		require.Equal(t, []string{errHung.Error() + " at 102ms", "<nil> at 102ms"}, told(), "it came back at once, but it was away")
+
+		n.set(func(n *node) { n.breaks, n.refuses = []error{nil, io.EOF}, errRefused })
+		for range 2 {
+			_, err = outcome(t, submit(l, quorum.Ask, "breaks", nil))
+		}
+		require.ErrorIs(t, err, io.EOF)
+		time.Sleep(10 * pause)
+		require.Equal(t, []string{"connection refused (after: EOF) at 104ms"}, told(), "once")
+	})
+}
+
 // Five nodes answer after a millisecond each, or four do. Whatever is wrong with
 // the fifth, from the start or later, a round takes a millisecond.
 func TestASickNodeOfFiveCostsTheOthersNothing(t *testing.T) {

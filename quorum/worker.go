@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/redlock-go/redlock/clock"
@@ -219,8 +220,19 @@ func (l *Lane[C]) connect() {
 		l.pauses.Reset()
 	}
 	for l.state != closed {
+		l.attempts++
+		this := l.attempts
+		// The connection may take longer than an answer; calls that wait for it may not.
+		impatient := l.cfg.Clock.AfterFunc(l.cfg.Timeout, func() {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			if l.state == connecting && l.attempts == this {
+				l.failed(errNotYet)
+			}
+		})
 		l.mu.Unlock()
 		roundTrip, err := l.attempt()
+		impatient.Stop()
 		l.mu.Lock()
 		if l.state == closed {
 			break
@@ -229,6 +241,8 @@ func (l *Lane[C]) connect() {
 			l.state, l.reason = up, nil
 			l.used = l.cfg.Clock.Now()
 			l.setRoundTrip(roundTrip)
+			// What is owed goes first, or a new claim would meet the ghost of an old one.
+			slices.SortStableFunc(l.queue, func(a, b *Call[C]) int { return byDebt(b) - byDebt(a) })
 		} else {
 			l.failed(err)
 		}
@@ -246,6 +260,13 @@ func (l *Lane[C]) connect() {
 	}
 	l.dialing = false
 	l.work.Broadcast()
+}
+
+func byDebt[C any](c *Call[C]) int {
+	if c.debt {
+		return 1
+	}
+	return 0
 }
 
 // failed notes that an attempt to connect has failed.
@@ -269,6 +290,8 @@ func (l *Lane[C]) pause() {
 	_ = clock.Sleep(l.ctx, l.cfg.Clock, d)
 	l.mu.Lock()
 }
+
+var errNotYet = fmt.Errorf("no connection yet: %w", os.ErrDeadlineExceeded)
 
 func (l *Lane[C]) attempt() (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(l.ctx, connectRoundTrips*l.cfg.Timeout)

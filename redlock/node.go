@@ -120,13 +120,19 @@ func (n *node) Send(batch []*call, _ bool) error {
 	}()
 
 	var forgotten []*call // calls whose script the server does not know
+	var changed error     // the server is no longer what it was when it was greeted
 	broken := func(c *call, r rueidis.RedisResult) error {
 		if err := r.NonRedisError(); err != nil {
 			return err
 		}
 		c.Vote, c.Err = c.Command.vote(r)
-		if c.Err != nil && noScript(c.Err) {
-			forgotten = append(forgotten, c)
+		if reply, ok := errors.AsType[*rueidis.RedisError](c.Err); ok {
+			switch {
+			case reply.IsNoScript():
+				forgotten = append(forgotten, c)
+			case reply.IsLoading(), strings.HasPrefix(reply.Error(), "READONLY"):
+				changed = c.Err
+			}
 		}
 		return nil
 	}
@@ -136,6 +142,9 @@ func (n *node) Send(batch []*call, _ bool) error {
 		// comes in between, and whoever waited may be long gone.
 		forgotten = nil
 		err = exchange(ctx, wire, again, (*command).buildWithSource, broken)
+	}
+	if err == nil {
+		err = changed // has it greeted anew, which tells a replica, and waits for one that loads
 	}
 	if err != nil {
 		return n.explain(err, n.timeout)
@@ -210,13 +219,6 @@ func (n *node) suspectTLS(err error) error {
 
 func timedOut(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
-}
-
-// noScript reports that the server has to be sent the script itself. It has been
-// restarted, or its scripts were flushed, since it was greeted.
-func noScript(err error) bool {
-	reply, ok := errors.AsType[*rueidis.RedisError](err)
-	return ok && reply.IsNoScript()
 }
 
 // forbidden reports that the user is not allowed the command, or that the server

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -353,4 +354,37 @@ func TestAnUndoOfNoSlotIsSent(t *testing.T) {
 		assert.Equal(t, 1, n.count("undo"))
 		l.Close(t.Context())
 	}
+}
+
+func TestACallWaitsForAConnectionNoLongerThanForAnAnswer(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		a := &awkward{node: newNode(t)}
+		a.connect = func(ctx context.Context) (time.Duration, error) {
+			<-ctx.Done()
+			return 0, ctx.Err()
+		}
+		l := quorum.NewLane(a, config())
+		defer l.Close(gone())
+		r := submit(l, quorum.Claim, "claim", new(quorum.Slot))
+		took := elapsed(func() {
+			_, err := outcome(t, r)
+			require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+		})
+		require.Equal(t, timeout, took)
+	})
+}
+
+func TestWhatIsOwedGoesBeforeWhatWaits(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		a := &awkward{node: newNode(t)}
+		l := openAwkward(t, a)
+		slot := claimed(t, l, "claim")
+		a.set(func(n *node) { n.breaks = []error{io.EOF} })
+		submit(l, quorum.Undo, "undo", slot)
+		synctest.Wait()
+		next := submit(l, quorum.Claim, "next", new(quorum.Slot))
+		_, err := outcome(t, next)
+		require.NoError(t, err)
+		require.Equal(t, []string{"claim", "undo", "next"}, a.did())
+	})
 }
