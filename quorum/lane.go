@@ -66,6 +66,8 @@ const (
 	// rest is how long a connection may go unused before it is looked at: a
 	// server that was restarted meanwhile must not cost the next round a vote.
 	rest = time.Millisecond
+	// later is when an undo is sent again that the node has refused.
+	later = time.Second
 	// maxInFlight bounds the batches in flight. More than eight gain nothing
 	// at any round trip measured.
 	maxInFlight = 8
@@ -146,6 +148,16 @@ func (l *Lane[C]) Err() error {
 	return l.reason
 }
 
+// Retire lets nothing but undos into the lane any more, ahead of its Close, so that
+// those whose claims are lost by that can still clean up.
+func (l *Lane[C]) Retire() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closing = true
+	l.dismiss(func(c *Call[C]) bool { return c.kind != Undo })
+	l.work.Broadcast() // what is owed and was not due goes out now
+}
+
 // Close sends the undos that are waiting, if the node can be reached, and ends
 // the lane. Calls that are still waiting when ctx ends get an unknown vote. No
 // goroutine of the lane survives it.
@@ -157,9 +169,8 @@ func (l *Lane[C]) Close(ctx context.Context) {
 	})
 	defer stop()
 
+	l.Retire()
 	l.mu.Lock()
-	l.closing = true
-	l.dismiss(func(c *Call[C]) bool { return c.kind != Undo })
 	for l.busy() && ctx.Err() == nil {
 		l.quiet.Wait()
 	}

@@ -88,7 +88,7 @@ func TestACommandWhoseVoteNobodyCountsIsSentToo(t *testing.T) {
 		l := open(t, n)
 		slot := new(quorum.Slot)
 		l.Send(quorum.Ask, "ask", nil, now(), 0)
-		l.Send(quorum.Claim, "claim", slot, now(), 0)
+		l.Send(quorum.Claim, "claim", slot, now(), forever)
 		synctest.Wait() // they are on their way
 		l.Send(quorum.Undo, "undo", slot, now(), forever)
 		require.NoError(t, l.Books())

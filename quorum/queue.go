@@ -87,13 +87,16 @@ func (l *Lane[C]) enqueue(c *Call[C]) {
 // owe keeps an undo that could not be delivered, for when the node is back: what
 // it is to take away would otherwise cost the lock a vote until it expires. The
 // caller has been told that the outcome is unknown.
-func (l *Lane[C]) owe(c *Call[C]) {
+func (l *Lane[C]) owe(c *Call[C]) { l.oweFrom(c, 0) }
+
+// oweFrom is owe for an undo that is not to be sent again before due.
+func (l *Lane[C]) oweFrom(c *Call[C], due clock.Instant) {
 	if l.debts >= l.cfg.Queue && !l.forgive() {
 		return // bounded; the node forgets on its own at c.keep
 	}
 	l.debts++
 	l.settled = min(l.settled, c.keep)
-	l.queue = append(l.queue, &Call[C]{Command: c.Command, kind: Undo, slot: c.slot, keep: c.keep, since: c.since, debt: true})
+	l.queue = append(l.queue, &Call[C]{Command: c.Command, kind: Undo, slot: c.slot, keep: c.keep, since: c.since, debt: true, due: due})
 }
 
 // forgive drops the debts that have become needless, and reports whether there
@@ -181,8 +184,12 @@ func (l *Lane[C]) take(now clock.Instant, batch []*Call[C]) []*Call[C] {
 			l.drop(c, ErrWithdrawn)
 		case c.kind != Undo && now.Sub(c.since) > l.cfg.Timeout:
 			l.drop(c, fmt.Errorf("%w: %v", ErrTooOld, now.Sub(c.since).Round(time.Millisecond)))
+		case c.kind == Claim && now > c.keep:
+			l.drop(c, ErrTooOld)
 		case c.debt && now > c.keep:
 			l.leave(c)
+		case c.debt && now < c.due && !l.closing:
+			kept = append(kept, c)
 		case c.slot != nil && c.slot.inFlight > 0 && !inBatch(batch, c.slot):
 			// Batches in flight may overtake one another; the calls of one lock
 			// must not.

@@ -51,8 +51,9 @@ type Call[C any] struct {
 	slot  *Slot         // nil: in no order with anything
 	round *Round[C]     // nil: nobody counts the vote
 	since clock.Instant // when it was submitted
-	keep  clock.Instant // of an undo: when it has become needless
+	keep  clock.Instant // when it has become needless
 	debt  bool          // of an undo: nobody waits for it any more, but it is still owed
+	due   clock.Instant // of a debt: not to be sent before
 	in    bool          // the vote has been counted; guarded by round.mu
 }
 
@@ -63,8 +64,8 @@ func (c *Call[C]) settle(v Vote, err error) {
 	}
 }
 
-// Round is one command to every node and the votes that come back. One goroutine
-// may wait for it at a time.
+// Round is one command to every node and the votes that come back. Those who
+// wait for it at the same time must wait for the same condition.
 type Round[C any] struct {
 	calls    []Call[C]
 	answered func(node int)
@@ -85,8 +86,9 @@ func NewRound[C any](nodes, quorum int) *Round[C] {
 	}
 }
 
-// Set prepares the call to one node. keep is for an undo: the instant after which
-// it need not be delivered any more, because the node has forgotten on its own.
+// Set prepares the call to one node. A claim is not sent after keep, when what it
+// claims is no longer worth anything; an undo need not be delivered after it,
+// because the node has forgotten on its own. It is of no matter to an ask.
 func (r *Round[C]) Set(node int, kind Kind, command C, slot *Slot, keep clock.Instant) {
 	r.calls[node] = Call[C]{Command: command, kind: kind, node: node, slot: slot, round: r, keep: keep}
 }
@@ -110,10 +112,15 @@ func (r *Round[C]) settle(c *Call[C], v Vote, err error) {
 	}
 	r.mu.Unlock()
 	if tell {
-		select {
-		case r.news <- struct{}{}:
-		default: // an earlier waiter left without its news; the next one looks for itself
-		}
+		r.tell()
+	}
+}
+
+// tell wakes one who waits.
+func (r *Round[C]) tell() {
+	select {
+	case r.news <- struct{}{}:
+	default: // an earlier waiter left without its news; the next one looks for itself
 	}
 }
 
@@ -125,6 +132,7 @@ func (r *Round[C]) Wait(ctx context.Context, condition func(Tally) bool) error {
 		if condition(r.tally) {
 			r.awaited = nil
 			r.mu.Unlock()
+			r.tell() // another who waits: awaited has told only one
 			return nil
 		}
 		r.awaited = condition

@@ -130,6 +130,11 @@ func (l *Lane[C]) send(batch []*Call[C]) {
 			l.setRoundTrip(took)
 		}
 	}
+	var due clock.Instant
+	if err == nil {
+		due = l.used.Add(later) // the node answers, and refuses: asking at once will not help
+	}
+	refused := false
 	for _, c := range batch {
 		if c.slot != nil {
 			c.slot.inFlight--
@@ -137,11 +142,19 @@ func (l *Lane[C]) send(batch []*Call[C]) {
 		if err != nil && c.Vote == Unknown && c.Err == nil {
 			c.Err = err
 		}
-		if err != nil && c.kind == Undo && c.Vote == Unknown {
-			l.owe(c)
+		if c.kind == Undo && c.Vote == Unknown {
+			refused = refused || err == nil
+			l.oweFrom(c, due)
 		}
 	}
 	l.mu.Unlock()
+	if refused {
+		l.cfg.Clock.AfterFunc(later, func() {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.wake()
+		})
+	}
 	for _, c := range batch {
 		c.settle(c.Vote, c.Err)
 		if c.round != nil && c.round.answered != nil {

@@ -1,6 +1,7 @@
 package redlock
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -79,15 +80,22 @@ func (c *Client) acquisition(ctx context.Context, key string, ttl time.Duration,
 
 func (a *acquisition) retrying(ctx context.Context) (*Lock, error) {
 	var policy backoff.BackOff
+	var held *QuorumError // the last round that found another owner
 	for {
 		lock, err := a.once(ctx)
 		failed, ok := errors.AsType[*QuorumError](err)
 		if !ok {
 			return lock, err
 		}
-		failed.Attempts = a.attempts
+		if errors.Is(failed, ErrHeld) {
+			held = failed
+		}
 		if ctx.Err() != nil {
-			return nil, failed
+			if failed.cause != nil {
+				// A round that was cut short knows less than one before it.
+				failed = cmp.Or(held, failed)
+			}
+			return nil, cutShort(failed, ctx, a.attempts)
 		}
 		if policy == nil {
 			policy = a.retry()
@@ -95,16 +103,22 @@ func (a *acquisition) retrying(ctx context.Context) (*Lock, error) {
 		}
 		pause := policy.NextBackOff()
 		if pause == backoff.Stop {
-			return nil, err
+			return nil, failed
 		}
 		if a.pause(ctx, pause) != nil {
 			if a.client.ctx.Err() != nil {
 				return nil, ErrClosed
 			}
-			failed.cause = ctxError(ctx)
-			return nil, failed
+			return nil, cutShort(failed, ctx, a.attempts)
 		}
 	}
+}
+
+// cutShort adds ctx's error to a copy of failed, which an observer may have kept.
+func cutShort(failed *QuorumError, ctx context.Context, attempts int) *QuorumError { //nolint:revive // ctx is what it is about
+	e := *failed
+	e.Attempts, e.cause = attempts, ctxError(ctx)
+	return &e
 }
 
 // pause waits between two attempts, until ctx ends or the client is closed.
@@ -118,12 +132,16 @@ func (a *acquisition) pause(ctx context.Context, d time.Duration) error {
 // once is one round: a fresh token to every node at once.
 func (a *acquisition) once(ctx context.Context) (*Lock, error) {
 	c := a.client
+	if !c.begin() {
+		return nil, ErrClosed
+	}
+	defer c.rounds.Done()
 	a.attempts++
 	token := newToken()
 	slots := make([]quorum.Slot, len(c.nodes))
 	start := c.clock.Now() // before anything is queued: a slow node must shorten the lock, not stretch it
 	until := start.Add(c.drift.Validity(a.ttl, 0))
-	r := c.round(quorum.Claim, &command{op: acquire, key: a.wire, token: token, millis: millisArg(a.ttl)}, slots, 0)
+	r := c.round(quorum.Claim, &command{op: acquire, key: a.wire, token: token, millis: millisArg(a.ttl)}, slots, until)
 
 	var ended error
 	if ctx.Err() != nil {
@@ -134,7 +152,7 @@ func (a *acquisition) once(ctx context.Context) (*Lock, error) {
 	}
 	now := c.clock.Now()
 	won := r.Tally().Outcome() == quorum.Won
-	if won && now < until {
+	if won && now < until && c.ctx.Err() == nil {
 		c.told("acquire", a.key, now.Sub(start), r, nil)
 		return c.newLock(a, token, slots, start, until), nil
 	}
@@ -164,6 +182,7 @@ func (a *acquisition) once(ctx context.Context) (*Lock, error) {
 	if c.ctx.Err() != nil {
 		return nil, ErrClosed
 	}
+	failed.Attempts = a.attempts
 	c.told("acquire", a.key, elapsed, r, failed)
 	return nil, failed
 }

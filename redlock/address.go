@@ -34,17 +34,25 @@ func parseAddress(raw string) (address, error) {
 			if addrErr, ok := errors.AsType[*net.AddrError](err); ok {
 				reason = addrErr.Err
 			}
-			return address{}, invalid("address", strconv.Quote(raw), reason+": give host:port, redis://, rediss:// or unix://")
+			shown := raw
+			if name, _, more := strings.Cut(raw, ":"); more {
+				shown = name + ":***" // who forgot a slash may have given a password
+			}
+			return address{}, invalid("address", strconv.Quote(shown), reason+": give host:port, redis://, rediss:// or unix://")
 		}
 		return tcpAddress(strconv.Quote(raw), host, port, rueidis.ClientOption{})
 	}
 	option, err := rueidis.ParseURL(raw)
 	if err != nil {
-		reason := err.Error()
+		// Behind the colon stands what was found, which may be part of a password.
+		reason, _, _ := strings.Cut(strings.TrimPrefix(err.Error(), "redis: "), ":")
 		if _, ok := errors.AsType[*url.Error](err); ok {
-			reason = "is not a URL" // the error carries all of it, and so the password
+			reason = "is not a URL"
 		}
-		return address{}, invalid("address", redact(raw), strings.TrimPrefix(reason, "redis: "))
+		return address{}, invalid("address", redact(raw), reason+"; "+escape)
+	}
+	if u, err := url.Parse(raw); err != nil || u.Fragment != "" || u.User == nil && strings.Contains(raw, "@") {
+		return address{}, invalid("address", redact(raw), "has an @ or a # where none belongs; "+escape)
 	}
 	if option.Sentinel.MasterSet != "" || len(option.InitAddress) != 1 {
 		return address{}, invalid("address", redact(raw), "names more than one server: every node is one independent master")
@@ -62,6 +70,8 @@ func parseAddress(raw string) (address, error) {
 	}
 	return tcpAddress(redact(raw), host, port, option)
 }
+
+const escape = "write redis://user:password@host:port/db, and / ? # @ : in a password as %2F %3F %23 %40 %3A"
 
 func tcpAddress(shown, host, port string, option rueidis.ClientOption) (address, error) {
 	if host == "" {
@@ -89,6 +99,8 @@ func redact(raw string) string {
 	if at := strings.LastIndexByte(rest, '@'); at >= 0 {
 		rest = "***@" + rest[at+1:]
 	}
-	rest, _, _ = strings.Cut(rest, "?")
+	if end := strings.IndexAny(rest, "?#"); end >= 0 {
+		rest = rest[:end]
+	}
 	return strconv.Quote(scheme + rest)
 }

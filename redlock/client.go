@@ -23,6 +23,8 @@ const (
 	// maxKey is how many bytes a key may have, with its namespace. Longer ones
 	// are mistakes: Redis would take half a gigabyte.
 	maxKey = 512
+	// maxTTL is a hundred years, which an Instant can still count.
+	maxTTL = 100 * 365 * 24 * time.Hour
 	// maxQueue is how many calls may wait for one node. It takes that many
 	// goroutines that acquire at once to reach it.
 	maxQueue = 16 << 10
@@ -44,8 +46,9 @@ type Client struct {
 	ctx    context.Context // ends with ErrClosed
 	cancel context.CancelCauseFunc
 
-	mu   sync.Mutex     // orders the start of an extender against Close
-	auto sync.WaitGroup // goroutines that extend locks
+	mu     sync.Mutex     // orders the start of what is below against Close
+	auto   sync.WaitGroup // goroutines that extend locks
+	rounds sync.WaitGroup // acquisitions that are asking the nodes
 }
 
 // Dial connects to the nodes at addrs: host:port, redis://, rediss:// or unix://,
@@ -164,14 +167,14 @@ const straggler = 50 * time.Millisecond
 // be reached and the others have had four times as long.
 func (c *Client) open() (*Client, error) {
 	start := c.clock.Now()
-	m := &members{runID: make(map[string]string, len(c.nodes))}
+	m := &members{runID: make(map[*node]string, len(c.nodes))}
 	refused := make([]error, len(c.nodes)) // each is set before its lane's Tried
 	enough, stop := context.WithCancel(context.Background())
 	defer stop()
 	var reached atomic.Int64
 	for i, n := range c.nodes {
 		n.clock, n.timeout = c.clock, c.timeout
-		n.join = func(who self) error { return m.admit(n.name, who) }
+		n.join = func(who self) error { return m.admit(n, who) }
 		var first sync.Once
 		c.lanes = append(c.lanes, quorum.NewLane(n, quorum.Config{
 			Clock:     c.clock,
@@ -234,13 +237,39 @@ func (c *Client) Close() error {
 	c.auto.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*c.timeout)
 	defer cancel()
+	for _, l := range c.lanes {
+		l.Retire()
+	}
+	// Acquisitions that are under way are lost now, and have yet to clean up.
+	lost := make(chan struct{})
+	go func() {
+		c.rounds.Wait()
+		close(lost)
+	}()
+	select {
+	case <-lost:
+	case <-ctx.Done():
+	}
 	var lanes sync.WaitGroup
 	for _, l := range c.lanes {
 		lanes.Go(func() { l.Close(ctx) })
 	}
 	lanes.Wait()
+	<-lost // the lanes have settled all votes
 	c.closeOwn()
 	return nil
+}
+
+// begin notes that an acquisition asks the nodes, and must be followed by
+// rounds.Done; it reports whether the client is open.
+func (c *Client) begin() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ctx.Err() != nil {
+		return false
+	}
+	c.rounds.Add(1)
+	return true
 }
 
 func (c *Client) closeOwn() {
@@ -265,6 +294,9 @@ func (c *Client) wireKey(key string) (string, error) {
 func (c *Client) checkTTL(ttl time.Duration) error {
 	if ttl <= 0 {
 		return invalid("ttl", ttl.String(), "must be positive")
+	}
+	if ttl > maxTTL {
+		return invalid("ttl", ttl.String(), fmt.Sprintf("must not be more than %v", maxTTL))
 	}
 	if left := c.drift.Validity(ttl, 0); left <= 0 {
 		return invalid("ttl", ttl.String(), fmt.Sprintf("must be longer than its drift of %v", c.drift.Of(ttl)))

@@ -75,7 +75,7 @@ func (c *command) build(b rueidis.Builder) rueidis.Completed {
 	case extend:
 		return b.Arbitrary("EVALSHA", extendScript.sha, "1", c.key, c.token, c.millis).Build()
 	default:
-		return b.Arbitrary("EVALSHA", lookScript.sha, "1", c.key).Build()
+		return b.Arbitrary("EVALSHA", lookScript.sha, "1", c.key, c.token).Build()
 	}
 }
 
@@ -87,12 +87,17 @@ func (c *command) buildWithSource(b rueidis.Builder) rueidis.Completed {
 	case extend:
 		return b.Arbitrary("EVAL", extendScript.source, "1", c.key, c.token, c.millis).Build()
 	default:
-		return b.Arbitrary("EVAL", lookScript.source, "1", c.key).Build()
+		return b.Arbitrary("EVAL", lookScript.source, "1", c.key, c.token).Build()
 	}
 }
 
 // vote reads the answer to c. Whatever is not understood is unknown.
 func (c *command) vote(r rueidis.RedisResult) (quorum.Vote, error) {
+	v, err := c.read(r)
+	return v, discreet(err)
+}
+
+func (c *command) read(r rueidis.RedisResult) (quorum.Vote, error) {
 	switch c.op {
 	case acquire:
 		err := r.Error()
@@ -120,12 +125,12 @@ func (c *command) vote(r rueidis.RedisResult) (quorum.Vote, error) {
 		c.absent = n == 0
 		return quorum.No, nil
 	default:
-		return c.voteLook(r)
+		return c.readLook(r)
 	}
 }
 
-// voteLook reads owner and time. A node that carries c's token says yes.
-func (c *command) voteLook(r rueidis.RedisResult) (quorum.Vote, error) {
+// readLook reads owner and time. A node that carries c's token says yes.
+func (c *command) readLook(r rueidis.RedisResult) (quorum.Vote, error) {
 	pair, err := r.ToArray()
 	if err != nil {
 		return quorum.Unknown, err

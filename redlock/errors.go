@@ -19,7 +19,8 @@ var (
 	// look after the nodes, try later. (HTTP 503, exit status 69.)
 	ErrNoQuorum = errors.New("too few nodes answered")
 	// ErrLost says that the lock was ours and is no longer, while it was being
-	// relied on: stop what it protects. (HTTP 500, exit status 76.)
+	// relied on: stop what it protects, and release it all the same, for what
+	// nodes may still carry. (HTTP 500, exit status 76.)
 	ErrLost = errors.New("lock lost")
 	// ErrNotHeld says that the lock was released, or had run out, before the
 	// call.
@@ -57,7 +58,7 @@ type QuorumError struct {
 	Op       string        // acquire, extend, release, attach, inspect
 	Key      string        // as the caller gave it
 	Elapsed  time.Duration // of the last round
-	Attempts int           // rounds tried, 0 where there is only ever one
+	Attempts int           // of an acquisition: the rounds tried so far
 	Tally    quorum.Tally
 	Votes    []NodeVote // one a node, in the order of the nodes
 	Late     bool       // a quorum said yes, but too late for any validity to be left

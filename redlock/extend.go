@@ -47,8 +47,7 @@ func (l *Lock) Extend(ctx context.Context, ttl time.Duration) error {
 		case failed == nil:
 			return ctxError(ctx)
 		default:
-			failed.cause = ctxError(ctx)
-			return failed
+			return cutShort(failed, ctx, 0)
 		}
 		if failed = l.extendOnce(ctx, ttl); failed == nil {
 			return nil
@@ -98,9 +97,9 @@ func (l *Lock) extendOnce(ctx context.Context, ttl time.Duration) *QuorumError {
 	life := l.Context()
 	start := c.clock.Now() // before anything is queued, as for an acquisition
 	r := c.asking(command{op: extend, key: l.wire, token: l.token, millis: millisArg(ttl)}, l.slots)
-	m := &mending{lock: l, round: r, keyEnd: start.Add(ttl)}
+	m := &mending{lock: l, round: r}
 	r.OnAnswer(m.answered)
-	l.carry(m.keyEnd)
+	l.carry(start.Add(ttl))
 	quorum.Submit(c.lanes, r, start)
 
 	// Loss ends the wait; it does not wait for the round.
@@ -134,8 +133,9 @@ func (l *Lock) renew(start, now clock.Instant, ttl time.Duration) bool {
 	if l.state != stateHeld || now >= l.until || now >= until {
 		return false
 	}
-	l.until = max(l.until, until)
-	l.ttl = ttl
+	if until > l.until {
+		l.until, l.solid, l.ttl = until, start.Add(ttl), ttl
+	}
 	return true
 }
 
@@ -143,9 +143,8 @@ func (l *Lock) renew(start, now clock.Instant, ttl time.Duration) bool {
 // extended on a quorum of others. Such a node counts from the next round on: its
 // vote in this one was no. Answers may come in long after the round was won.
 type mending struct {
-	lock   *Lock
-	round  *quorum.Round[*command]
-	keyEnd clock.Instant // when the key ends on the nodes that said yes, at the earliest
+	lock  *Lock
+	round *quorum.Round[*command]
 }
 
 // all mends what answered before the round was won.
@@ -169,12 +168,12 @@ func (m *mending) answered(node int) {
 	defer l.mu.Unlock()
 	// Never after validity has ended, and, because a release takes l.mu before it
 	// goes to the lanes, never behind the release.
-	if cmd.mended || l.state != stateHeld || now >= l.until || now >= m.keyEnd {
+	if cmd.mended || l.state != stateHeld || now >= l.until {
 		return
 	}
 	cmd.mended = true
-	again := &command{op: acquire, key: l.wire, token: l.token, millis: millisArg(m.keyEnd.Sub(now))}
-	c.lanes[node].Send(quorum.Claim, again, &l.slots[node], now, 0)
+	again := &command{op: acquire, key: l.wire, token: l.token, millis: millisArg(l.solid.Sub(now))}
+	c.lanes[node].Send(quorum.Claim, again, &l.slots[node], now, l.until)
 }
 
 // extendAlways extends the lock after each third of its validity until it is

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"github.com/redlock-go/redlock/clock"
 	"github.com/redlock-go/redlock/quorum"
@@ -31,6 +32,9 @@ type handleJSON struct {
 
 // MarshalJSON writes {"key":...,"token":...,"ttl_ms":...}.
 func (h Handle) MarshalJSON() ([]byte, error) {
+	if !utf8.ValidString(h.Key) {
+		return nil, invalid("key", strconv.Quote(h.Key), "must be UTF-8 to be written as JSON, which would change it")
+	}
 	return json.Marshal(handleJSON{h.Key, h.Token, clock.Millis(h.TTL)})
 }
 
@@ -52,6 +56,15 @@ func (h Handle) GoString() string { return "redlock.Handle{" + strconv.Quote(h.K
 
 // LogValue keeps the token out of logs.
 func (h Handle) LogValue() slog.Value { return slog.StringValue(h.Key) }
+
+// String shows the key only, so that a lock can be printed without its token.
+func (l *Lock) String() string { return "lock " + strconv.Quote(l.key) }
+
+// GoString keeps the token out of %#v.
+func (l *Lock) GoString() string { return "redlock.Lock{" + strconv.Quote(l.key) + "}" }
+
+// LogValue keeps the token out of logs.
+func (l *Lock) LogValue() slog.Value { return slog.StringValue(l.key) }
 
 // Handle returns what another process needs to attach to the lock.
 func (l *Lock) Handle() Handle {
@@ -102,6 +115,7 @@ func (c *Client) Attach(ctx context.Context, h Handle) (*Lock, error) {
 			c.told("attach", h.Key, elapsed, r, nil)
 			l := c.newLock(a, h.Token, slots, start, start.Add(c.drift.Validity(left, 0)))
 			// Whoever has it may have extended it by more than the handle says.
+			l.solid = start.Add(left)
 			l.carry(start.Add(longestLeft(r, len(c.nodes))))
 			return l, nil
 		}

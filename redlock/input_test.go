@@ -36,7 +36,7 @@ func TestBadSetUpIsRefusedBeforeAnythingIsSent(t *testing.T) {
 		{"a port that is no number", []string{"localhost:redis"}, nil, `port "redis": must be a number from 1 to 65535`},
 		{"port 0", []string{"localhost:0"}, nil, `port "0": must be a number`},
 		{"a port too large", []string{"localhost:70000"}, nil, `port "70000": must be a number`},
-		{"another scheme", []string{"http://localhost:6379"}, nil, `redlock: address "http://localhost:6379": invalid URL scheme: http`},
+		{"another scheme", []string{"http://localhost:6379"}, nil, `redlock: address "http://localhost:6379": invalid URL scheme`},
 		{"not a URL", []string{"redis://localhost:63 79"}, nil, "is not a URL"},
 		{"a database that is no number", []string{"redis://localhost/zero"}, nil, "invalid database number"},
 		{"two servers in one", []string{"redis://localhost:1?addr=localhost:2"}, nil, "names more than one server"},
@@ -49,7 +49,8 @@ func TestBadSetUpIsRefusedBeforeAnythingIsSent(t *testing.T) {
 		{"more than all", three, redlock.WithQuorum(4), "quorum 4 of 3 nodes: there are not that many nodes"},
 		{"a drift that takes all", three, redlock.WithDrift(1, 0), "drift factor 1: must be at least 0 and below 1"},
 		{"a negative drift", three, redlock.WithDrift(0, -1), "drift floor -1ns: must not be negative"},
-		{"no time to answer", three, redlock.WithNodeTimeout(0), "redlock: node timeout 0s: must be at least 1ms"},
+		{"all the time to answer", three, redlock.WithNodeTimeout(1<<63 - 1), "must be from 1ms to 1h"},
+		{"no time to answer", three, redlock.WithNodeTimeout(0), "redlock: node timeout 0s: must be from 1ms to 1h"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
@@ -81,6 +82,7 @@ func TestBadKeysAndTimesAreRefusedBeforeAnythingIsSent(t *testing.T) {
 		{"an empty key", func() error { _, err := c.TryAcquire(ctx, "", time.Minute); return err }, `redlock: key "": must not be empty`},
 		{"a key over 512 bytes", func() error { _, err := c.Acquire(ctx, long, time.Minute); return err }, "has 514 bytes: must not have more than 512"},
 		{"no ttl", func() error { _, err := c.Acquire(ctx, "k", 0); return err }, "redlock: ttl 0s: must be positive"},
+		{"a ttl for ever", func() error { _, err := c.TryAcquire(ctx, "k", 1<<63-1); return err }, "must not be more than 876000h0m0s"},
 		{"a negative ttl", func() error { return c.WithLock(ctx, "k", -1, nil) }, "redlock: ttl -1ns: must be positive"},
 		{"a ttl that drift eats", func() error { _, err := c.TryAcquire(ctx, "k", 2*time.Millisecond); return err }, "redlock: ttl 2ms: must be longer than its drift of 2.02"},
 		{"an empty key to inspect", func() error { _, err := c.Inspect(ctx, ""); return err }, `redlock: key "": must not be empty`},
@@ -102,6 +104,13 @@ func TestBadKeysAndTimesAreRefusedBeforeAnythingIsSent(t *testing.T) {
 		})
 	}
 	require.Zero(t, sent)
+}
+
+func TestNilOptionsAreNone(t *testing.T) {
+	t.Parallel()
+	c := dial(t, []string{nowhere}, nil, redlock.WithLogger(nil))
+	_, err := c.TryAcquire(context.Background(), "k", time.Minute)
+	require.ErrorIs(t, err, redlock.ErrNoQuorum)
 }
 
 func TestAMalformedHandleIsRefused(t *testing.T) {

@@ -21,7 +21,8 @@ type Lock struct {
 
 	mu     sync.Mutex // guards the rest; never held across I/O
 	until  clock.Instant
-	ttl    time.Duration // of the last acquisition or extension
+	ttl    time.Duration // that until rests on
+	solid  clock.Instant // until when the quorum carries the key that until rests on, at the least
 	keyEnd clock.Instant // until when some node may carry the key
 	state  lockState
 	cause  error                   // why the lock is no longer held
@@ -46,7 +47,7 @@ const (
 func (c *Client) newLock(a *acquisition, token string, slots []quorum.Slot, start, until clock.Instant) *Lock {
 	l := &Lock{
 		client: c, key: a.key, wire: a.wire, token: token, slots: slots, base: a.base,
-		until: until, ttl: a.ttl, keyEnd: start.Add(a.ttl),
+		until: until, ttl: a.ttl, keyEnd: start.Add(a.ttl), solid: start.Add(a.ttl),
 	}
 	if a.autoExtend || c.observer.Lost != nil {
 		l.Context() // somebody wants to know when it ends
@@ -106,8 +107,8 @@ func (l *Lock) Context() context.Context {
 // on their own, those that are away when they are back or when the key expires.
 //
 // A second call does nothing more than wait for the first. Releasing a lock that
-// has run out is no error: there is nothing left to give back, and
-// [Lock.Context] has told. ctx bounds the wait, not the release, which works with
+// has run out is no error, since [Lock.Context] has told; it is still worth the
+// call, since an extension that came too late may have left keys for its whole ttl. ctx bounds the wait, not the release, which works with
 // a ctx that has ended too; the lanes bound it to the node timeout, or a few of
 // them while a connection is being made.
 //

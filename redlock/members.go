@@ -57,26 +57,26 @@ func (e *MemberError) Error() string {
 // members sees to it that every node is a master of its own, also those that
 // come up later or come back as something else.
 type members struct {
-	mu    sync.Mutex        // guards runID
-	runID map[string]string // by node name
+	mu    sync.Mutex       // guards runID
+	runID map[*node]string // not by name: two clients of the caller's may have one address
 }
 
 // admit takes note of what the node says it is, or says why it cannot vote.
-func (m *members) admit(name string, who self) error {
+func (m *members) admit(n *node, who self) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.runID, name)
+	delete(m.runID, n)
 	if who.role == "slave" {
-		return &MemberError{Node: name}
+		return &MemberError{Node: n.name}
 	}
 	if who.runID == "" {
 		return nil
 	}
 	for other, id := range m.runID {
 		if id == who.runID {
-			return &MemberError{Node: name, Same: other}
+			return &MemberError{Node: n.name, Same: other.name}
 		}
 	}
-	m.runID[name] = who.runID
+	m.runID[n] = who.runID
 	return nil
 }

@@ -188,9 +188,32 @@ func (n *node) Close() {
 	}
 }
 
+// discreet cuts from an error reply the arguments that a server repeats when it does
+// not know a command: tokens and passwords are among them.
+func discreet(err error) error {
+	if err == nil {
+		return nil
+	}
+	said, _, repeated := strings.Cut(err.Error(), ", with args beginning with")
+	if !repeated {
+		return err
+	}
+	return &refusal{said: strings.TrimSuffix(said, ","), err: err}
+}
+
+// refusal is an error reply in fewer words.
+type refusal struct {
+	said string
+	err  error
+}
+
+func (e *refusal) Error() string { return e.said }
+func (e *refusal) Unwrap() error { return e.err }
+
 // explain puts the node's trouble into words that say what to do. bound is what
 // it had to answer.
 func (n *node) explain(err error, bound time.Duration) error {
+	err = discreet(err)
 	text := err.Error()
 	switch {
 	case timedOut(err):

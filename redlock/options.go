@@ -43,10 +43,14 @@ func newConfig(nodes int, opts []Option) (config, error) {
 		clock:   clock.System(),
 		drift:   clock.DefaultDrift,
 		timeout: DefaultNodeTimeout,
-		log:     slog.New(slog.DiscardHandler),
 	}
 	for _, o := range opts {
-		o(&c)
+		if o != nil {
+			o(&c)
+		}
+	}
+	if c.log == nil {
+		c.log = slog.New(slog.DiscardHandler)
 	}
 	if nodes == 0 {
 		return c, invalid("nodes", "(none)", "give at least one; five independent masters survive the loss of two")
@@ -60,8 +64,8 @@ func newConfig(nodes int, opts []Option) (config, error) {
 	if err := c.drift.Check(); err != nil {
 		return c, invalid("drift", fmt.Sprintf("%v + %v", c.drift.Factor, c.drift.Floor), err.Error())
 	}
-	if c.timeout < time.Millisecond {
-		return c, invalid("node timeout", c.timeout.String(), "must be at least 1ms")
+	if c.timeout < time.Millisecond || c.timeout > time.Hour {
+		return c, invalid("node timeout", c.timeout.String(), "must be from 1ms to 1h")
 	}
 	return c, nil
 }
