@@ -2,6 +2,8 @@ package redlock
 
 import (
 	"context"
+	"log/slog"
+	"strconv"
 	"sync"
 	"time"
 
@@ -68,6 +70,15 @@ func (l *Lock) Key() string { return l.key }
 // Token returns the random value that marks the owner on the nodes. It orders
 // nothing, and whoever has it can release the lock.
 func (l *Lock) Token() string { return l.token }
+
+// String shows the key only, so that a lock can be printed without its token.
+func (l *Lock) String() string { return "lock " + strconv.Quote(l.key) }
+
+// GoString keeps the token out of %#v.
+func (l *Lock) GoString() string { return "redlock.Lock{" + strconv.Quote(l.key) + "}" }
+
+// LogValue keeps the token out of logs.
+func (l *Lock) LogValue() slog.Value { return slog.StringValue(l.key) }
 
 // Validity returns how long the lock may still be relied on. At zero or below
 // the holder must stop: another may have the lock.
