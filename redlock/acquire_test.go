@@ -65,6 +65,10 @@ type leapingClock struct {
 	leap, ahead atomic.Int64
 }
 
+func (c *leapingClock) Now() clock.Instant {
+	return c.Clock.Now().Add(time.Duration(c.ahead.Add(c.leap.Load())))
+}
+
 func TestALargerQuorumNeedsMoreNodes(t *testing.T) {
 	t.Parallel()
 	nodes := redistest.Start(t, 5)

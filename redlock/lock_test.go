@@ -9,7 +9,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/redlock-go/redlock/clock"
 	"github.com/redlock-go/redlock/redlock"
 	"github.com/redlock-go/redlock/redlock/redistest"
 )
@@ -55,10 +54,6 @@ func TestANamespaceGoesBeforeTheKey(t *testing.T) {
 	attached, err := c.Attach(context.Background(), l.Handle())
 	require.NoError(t, err)
 	require.NoError(t, attached.Release(context.Background()))
-}
-
-func (c *leapingClock) Now() clock.Instant {
-	return c.Clock.Now().Add(time.Duration(c.ahead.Add(c.leap.Load())))
 }
 
 func TestReleaseWorksWithADeadContextAndTwice(t *testing.T) {
