@@ -15,9 +15,14 @@ func neglect(args []string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	c := exec.Command(os.Args[0], args...)
+	self, err := os.Executable()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	c := exec.Command(self, args...)
 	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
-	err := c.Run()
+	err = c.Run()
 	if failed, ok := errors.AsType[*exec.ExitError](err); ok {
 		return failed.ExitCode()
 	}

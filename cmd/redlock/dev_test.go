@@ -169,6 +169,7 @@ func TestDevThatIsServedAlreadySaysSoAndEnds(t *testing.T) {
 	assert.Regexp(t, `served already, by process \d+; redlock dev --stop ends them`, r.stderr)
 
 	// Another user, whose files are elsewhere.
+	ours := m.cache
 	m.cache = t.TempDir()
 	r = m.run("dev")
 	assert.Equal(t, 0, r.code)
@@ -179,10 +180,12 @@ func TestDevThatIsServedAlreadySaysSoAndEnds(t *testing.T) {
 	assert.Equal(t, 70, r.code)
 	assert.Contains(t, r.stderr, "nobody of yours serves the development nodes, but 5 of their addresses are in use")
 
-	m.cache = ""
+	m.cache = ours
+	assert.Contains(t, m.run("dev", "--stop").stdout, "the development nodes have ended")
 }
 
 func TestAddressThatSomethingElseUsesIsTold(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	l, err := net.Listen("tcp", m.nodes[2])
 	require.NoError(t, err)

@@ -34,6 +34,7 @@ func TestExitCodeOfTheCommandPassesThrough(t *testing.T) {
 }
 
 func TestHeldLockIsExit75OrWhatIsAskedFor(t *testing.T) {
+	t.Parallel()
 	cluster := redistest.Start(t, 3)
 	for _, n := range cluster.Nodes() {
 		n.Set("import:lock:customers", "another's", time.Minute)
@@ -65,6 +66,7 @@ func TestHeldLockIsExit75OrWhatIsAskedFor(t *testing.T) {
 }
 
 func TestTooFewNodesAreExit69NotHeld(t *testing.T) {
+	t.Parallel()
 	cluster := redistest.Start(t, 5)
 	for i := range 2 {
 		cluster.Node(i).Kill()
@@ -155,6 +157,7 @@ func TestReplicaIsRefusedAsANode(t *testing.T) {
 }
 
 func TestPasswordIsNotShown(t *testing.T) {
+	t.Parallel()
 	cluster := redistest.Start(t, 1, redistest.Password("s3cret"))
 	wrong := "redis://:s3kret@" + cluster.Node(0).Addr()
 
@@ -180,7 +183,7 @@ func TestCommandThatCannotRunIsExit126Or127AndTakesNoLock(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name, text string, mode os.FileMode) string {
 		path := filepath.Join(dir, name)
-		require.NoError(t, os.WriteFile(path, []byte(text), mode)) //nolint:gosec // some are to be executable
+		require.NoError(t, os.WriteFile(path, []byte(text), mode))
 		return path
 	}
 	for name, tc := range map[string]struct {

@@ -30,6 +30,7 @@ type guard struct {
 	until  clock.Instant
 	timer  clock.Timer
 	ending bool          // no extension changes that any more
+	taken  bool          // the lock ended before its validity would have
 	killAt clock.Instant // when ending
 	done   bool          // there is nothing left to do
 	failed error         // of a signal that could not be sent
@@ -57,7 +58,7 @@ func watch(c clock.Clock, lock held, group signaller, grace time.Duration) *guar
 	g.check()
 	// A lock that is known to be lost, because it was taken away, ends before its
 	// validity would have.
-	g.unwatch = context.AfterFunc(lock.Context(), g.taken)
+	g.unwatch = context.AfterFunc(lock.Context(), g.lockEnded)
 	return g
 }
 
@@ -83,12 +84,21 @@ func (g *guard) check() {
 	g.end()
 }
 
-func (g *guard) taken() {
+func (g *guard) lockEnded() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if !g.done && !g.ending {
+		g.taken = true
 		g.end()
 	}
+}
+
+// ranOut reports whether the command was told to end because nothing extended the
+// lock in time.
+func (g *guard) ranOut() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.ending && !g.taken
 }
 
 // end tells the group to end, and has it killed after grace, or when validity

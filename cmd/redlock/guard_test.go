@@ -160,7 +160,7 @@ func TestStoppedGuardSignalsNobody(t *testing.T) {
 	c.Advance(time.Minute)
 	lock.cancel()
 	g.check()
-	g.taken()
+	g.lockEnded()
 	assert.Empty(t, group.signals())
 }
 

@@ -197,7 +197,7 @@ func (h *holding) supervise(lock *redlock.Lock, group *child.Group, signals <-ch
 				h.command[0], group.Code(), h.key, group.ID())
 		case <-lost:
 			lost = nil
-			h.sayLost(lock)
+			h.sayLost(lock, guard)
 		case <-killed:
 			killed = nil
 			unkillable = after(unkillableAfter)
@@ -210,7 +210,7 @@ func (h *holding) supervise(lock *redlock.Lock, group *child.Group, signals <-ch
 
 	wasLost, failed := guard.stop()
 	if wasLost && !h.lost {
-		h.sayLost(lock)
+		h.sayLost(lock, guard)
 	}
 	switch {
 	case survived:
@@ -224,11 +224,11 @@ func (h *holding) supervise(lock *redlock.Lock, group *child.Group, signals <-ch
 }
 
 // sayLost says why the command is ended.
-func (h *holding) sayLost(lock *redlock.Lock) {
+func (h *holding) sayLost(lock *redlock.Lock, guard *guard) {
 	h.lost = true
-	why := h.rounds.notExtended()
-	if life := lock.Context(); life.Err() != nil && (why == nil || lock.Validity() < 0) {
-		why = context.Cause(life)
+	why := context.Cause(lock.Context())
+	if guard.ranOut() {
+		why = h.rounds.notExtended()
 	}
 	if why == nil {
 		why = errors.New("it was not extended in time")

@@ -20,6 +20,7 @@ import (
 // to notice while the command runs that the lock runs out, and to end all that
 // the command has started, in time.
 func TestCommandIsToldToEndAndKilledWithAllItStartedBeforeTheLockRunsOut(t *testing.T) {
+	t.Parallel()
 	const (
 		ttl       = 4 * time.Second
 		killAfter = time.Second
@@ -75,6 +76,7 @@ func freezeAfterExtension(t *testing.T, cluster *redistest.Cluster, ttl time.Dur
 }
 
 func TestCommandThatEndsWhenToldToIsExit76AllTheSame(t *testing.T) {
+	t.Parallel()
 	cluster := redistest.Start(t, 3)
 	dir := t.TempDir()
 	p := command(t, on(cluster.Addrs(), "--ttl", "2s", "k", "--", "sh", "-c",
@@ -85,12 +87,13 @@ func TestCommandThatEndsWhenToldToIsExit76AllTheSame(t *testing.T) {
 	r := p.result()
 
 	assert.Equal(t, 76, r.code)
-	requireOneLine(t, r.stderr)
+	assert.Contains(t, r.stderr, "redlock: k is lost: ") // a shell may have said something, too
 	assert.FileExists(t, dir+"/told")
 	assert.Less(t, time.Now(), keysEnd, "it was not waited for beyond its end")
 }
 
 func TestShortOutageThatValidityOutlastsIsNotNoticed(t *testing.T) {
+	t.Parallel()
 	cluster := redistest.Start(t, 3)
 	dir := t.TempDir()
 	p := command(t, on(cluster.Addrs(), "--ttl", "5s", "k", "--", "sh", "-c", "echo in > "+dir+"/in; read wait")...)
@@ -106,15 +109,23 @@ func TestShortOutageThatValidityOutlastsIsNotNoticed(t *testing.T) {
 	for i := range 3 {
 		cluster.Node(i).Resume()
 	}
-	eventually(t, "an extension", func() bool {
+	// The first is what was sent to the servers while they were frozen.
+	extensions := 0
+	before, _ := cluster.Node(0).PTTL("k")
+	eventually(t, "two extensions", func() bool {
 		left, _ := cluster.Node(0).PTTL("k")
-		return left > 4*time.Second
+		if left > before {
+			extensions++
+		}
+		before = left
+		return extensions == 2
 	})
 	require.NoError(t, stdin.Close())
 	assert.Equal(t, result{1, "", ""}, p.result(), "read has found no line")
 }
 
 func TestLockThatIsTakenAwayEndsTheCommandAtOnce(t *testing.T) {
+	t.Parallel()
 	cluster := redistest.Start(t, 5)
 	dir := t.TempDir()
 	const ttl = 6 * time.Second
@@ -149,6 +160,7 @@ func TestLockThatIsTakenAwayEndsTheCommandAtOnce(t *testing.T) {
 }
 
 func TestCommandIsKilledWhenTheLockRanOutWhileWeWereStopped(t *testing.T) {
+	t.Parallel()
 	cluster := redistest.Start(t, 3)
 	dir := t.TempDir()
 	p := command(t, on(cluster.Addrs(), "--ttl", "1s", "k", "--", self(t), asChild+"stubborn", dir)...).start()

@@ -6,7 +6,9 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -14,8 +16,9 @@ import (
 	"go.uber.org/goleak"
 )
 
-// The test binary is also the redlock command, with this variable, and several
-// commands for it to run, with a first argument such as "child:signals".
+// The test binary is also the redlock command, with the process id of the test in
+// this variable, and several commands for it to run, with a first argument such as
+// "child:signals".
 const (
 	asCommand = "REDLOCK_TEST_COMMAND"
 	asChild   = "child:"
@@ -30,13 +33,23 @@ func TestMain(m *testing.M) {
 			os.Exit(beChild(name, os.Args[2:]))
 		}
 	}
-	if os.Getenv(asCommand) != "" {
+	if parent, err := strconv.Atoi(os.Getenv(asCommand)); err == nil {
+		go endWith(parent)
 		if nodes := os.Getenv(devNodes); nodes != "" {
 			developmentNodes = strings.Split(nodes, ",")
 		}
 		os.Exit(execute(os.Args[1:]))
 	}
 	goleak.VerifyTestMain(m)
+}
+
+// endWith ends this process when the test is gone, whichever way: one that panics
+// must not leave development nodes behind.
+func endWith(test int) {
+	for syscall.Kill(test, 0) == nil {
+		time.Sleep(time.Second)
+	}
+	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 }
 
 // self is the test binary.
@@ -67,7 +80,8 @@ func command(t *testing.T, args ...string) *process {
 	// What is left running keeps stdout open, which must not hold the test up.
 	p.WaitDelay = time.Second
 	p.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "REDLOCK_") })
-	p.Env = append(p.Env, asCommand+"=1", "XDG_CACHE_HOME="+t.TempDir())
+	p.Env = append(p.Env, asCommand+"="+strconv.Itoa(os.Getpid()), "XDG_CACHE_HOME="+t.TempDir(),
+		"GORACE=atexit_sleep_ms=0") // else a program with the race detector takes a second to exit
 	return p
 }
 

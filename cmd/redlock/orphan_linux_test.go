@@ -27,6 +27,7 @@ func TestCommandDiesWhenWeAreKilled(t *testing.T) {
 // Go ends the threads of goroutines that are done with them. One that has started
 // the command must not be among them.
 func TestCommandOutlivesTheThreadsOfAnIdleProcess(t *testing.T) {
+	t.Parallel()
 	nodes := redistest.Start(t, 3).Addrs()
 	r := run(t, on(nodes, "--ttl", "300ms", "k", "--", "sleep", "3")...)
 	assert.Equal(t, result{0, "", ""}, r)
@@ -42,9 +43,11 @@ func TestZombieThatNobodyWaitsForDoesNotKeepTheLock(t *testing.T) {
 		on(nodes, "k", "--", "sh", "-c", "sh -c 'read x < "+dir+"/fifo' & exit 5")...)
 	require.NoError(t, syscall.Mkfifo(dir+"/fifo", 0o600))
 	p.start()
-	fifo, err := os.OpenFile(dir+"/fifo", os.O_WRONLY, 0) // returns when the orphan reads
+	fifo, err := os.OpenFile(dir+"/fifo", os.O_RDWR, 0) // does not wait for the orphan
 	require.NoError(t, err)
-	require.NoError(t, fifo.Close())
+	defer fifo.Close()
+	_, err = fifo.WriteString("\n")
+	require.NoError(t, err)
 	assert.Equal(t, 5, p.code())
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -70,6 +69,7 @@ func TestLockIsReleasedHoweverTheCommandEnds(t *testing.T) {
 }
 
 func TestLockIsExtendedForAsLongAsTheCommandRuns(t *testing.T) {
+	t.Parallel()
 	cluster := redistest.Start(t, 3)
 	const ttl = 500 * time.Millisecond
 	file := filepath.Join(t.TempDir(), "signal")
@@ -108,6 +108,7 @@ func TestTwoRunsAtOnceExcludeEachOther(t *testing.T) {
 }
 
 func TestWaitGetsTheLockWhenItIsReleased(t *testing.T) {
+	t.Parallel()
 	nodes := redistest.Start(t, 3).Addrs()
 	dir := t.TempDir()
 	holder := command(t, on(nodes, "k", "--", "sh", "-c", "echo in > "+dir+"/holder; read wait; echo left >> "+dir+"/order")...)
@@ -126,7 +127,29 @@ func TestWaitGetsTheLockWhenItIsReleased(t *testing.T) {
 	assert.Equal(t, "left\ncame\n", written(t, dir+"/order"))
 }
 
+// The last attempt is still on its way when the wait is over. That it has no
+// answer says nothing, and the one before it was refused.
+func TestWaitThatEndsInTheMiddleOfAnAttemptSaysHeld(t *testing.T) {
+	t.Parallel()
+	cluster := redistest.Start(t, 3)
+	for _, n := range cluster.Nodes() {
+		n.Set("k", "another's", time.Minute)
+	}
+	before := sets(cluster.Node(0))
+	const wait = 1500 * time.Millisecond
+	p := command(t, on(cluster.Addrs(), "-w", wait.String(), "k", "--", "true")...).start()
+	eventually(t, "an attempt", func() bool { return sets(cluster.Node(0)) != before })
+	time.Sleep(wait - 350*time.Millisecond) // a node that does not answer is given 500 ms
+	for _, n := range cluster.Nodes() {
+		n.Pause()
+	}
+	r := p.result()
+	assert.Equal(t, 75, r.code, r.stderr)
+	assert.Contains(t, r.stderr, "k is still held by another owner after 1.5s")
+}
+
 func TestLockStaysHeldWhileAnythingOfTheCommandRuns(t *testing.T) {
+	t.Parallel()
 	cluster := redistest.Start(t, 3)
 	dir := t.TempDir()
 	p := command(t, on(cluster.Addrs(), "k", "--", "sh", "-c",
@@ -139,11 +162,11 @@ func TestLockStaysHeldWhileAnythingOfTheCommandRuns(t *testing.T) {
 	assert.Equal(t, 75, r.code)
 	require.True(t, p.running())
 
-	fifo, err := os.OpenFile(dir+"/fifo", os.O_WRONLY, 0)
+	fifo, err := os.OpenFile(dir+"/fifo", os.O_RDWR, 0) // does not wait for the reader
 	require.NoError(t, err)
-	_, err = io.WriteString(fifo, "go\n")
+	defer fifo.Close()
+	_, err = fifo.WriteString("go\n")
 	require.NoError(t, err)
-	require.NoError(t, fifo.Close())
 	r = p.result()
 	assert.Equal(t, 3, r.code, "of the command itself")
 	assert.FileExists(t, dir+"/end")

@@ -1,9 +1,9 @@
 package main
 
 import (
-	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,7 +23,7 @@ const (
 	ctrlZ = "\x1a"
 )
 
-// terminal is a shell at a terminal, as somebody sits in front of it.
+// terminalSession is a shell at a terminal, as somebody sits in front of it.
 type terminalSession struct {
 	t      *testing.T
 	master *os.File
@@ -52,8 +52,9 @@ func openTerminal(t *testing.T, nodes []string) *terminalSession {
 
 	s := &terminalSession{t: t, master: master}
 	shell := exec.Command("sh", "-i")
-	env := command(t).Env
-	shell.Env = append(env, "PS1=ready> ", "PS2=", "ENV=", "TERM=dumb", nodesVariable+"="+strings.Join(nodes, ","), "REDLOCK="+self(t))
+	shell.Env = slices.Concat(command(t).Env, []string{
+		"PS1=ready> ", "PS2=", "ENV=", "TERM=dumb", nodesVariable + "=" + strings.Join(nodes, ","), "REDLOCK=" + self(t),
+	})
 	shell.Stdin, shell.Stdout, shell.Stderr = slave, slave, slave
 	shell.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	require.NoError(t, shell.Start())
@@ -92,7 +93,7 @@ func (s *terminalSession) types(text string) {
 	if text >= " " || text == "" {
 		text += "\r"
 	}
-	_, err := io.WriteString(s.master, text)
+	_, err := s.master.WriteString(text)
 	require.NoError(s.t, err)
 }
 
@@ -175,8 +176,8 @@ func TestCtrlZStopsTheJobAndForegroundContinuesIt(t *testing.T) {
 			s.types(ctrlZ)
 			s.expect("Stopped")
 			s.expect("ready> ")
-			s.types("echo shell is back")
-			s.expect("shell is back\r\n")
+			s.types("echo shell is $((1))")
+			s.expect("shell is 1\r\n")
 			s.types(": > $GO; fg")
 			s.expect("run k --")
 			if name == "with the terminal" {
@@ -193,6 +194,7 @@ func TestCtrlZStopsTheJobAndForegroundContinuesIt(t *testing.T) {
 }
 
 func TestStoppedJobWhoseLockRanOutIsNotContinued(t *testing.T) {
+	t.Parallel()
 	cluster := redistest.Start(t, 1)
 	s := openTerminal(t, cluster.Addrs())
 	ran := t.TempDir() + "/ran"
@@ -235,11 +237,11 @@ func TestOtherEndOfAPipelineKeepsTheTerminal(t *testing.T) {
 }
 
 func TestTerminalIsAsBeforeWhenTheCommandWasKilled(t *testing.T) {
+	t.Parallel()
 	cluster := redistest.Start(t, 3)
 	s := openTerminal(t, cluster.Addrs())
-	s.types(`"$REDLOCK" run --ttl 1s k -- sh -c 'trap "" TERM INT; stty raw -echo; echo in; while :; do read x; done'`)
-	s.expect("in")
-	s.expect("\n")
+	s.types(`"$REDLOCK" run --ttl 1s k -- sh -c 'trap "" TERM INT; stty raw -echo; echo in$((1)); while :; do read x; done'`)
+	s.expect("in1")
 	cluster.Node(0).Pause()
 	cluster.Node(1).Pause()
 	defer cluster.Node(0).Resume()
