@@ -108,14 +108,21 @@ func TestAcquireGivesUpWithItsPolicyAndCountsItsAttempts(t *testing.T) {
 		require.Equal(t, want, failed.Attempts)
 	}
 
+	cutShort := 0
 	for range 100 { // now and then ctx ends in the middle of a round
 		ctx, cancel := context.WithTimeout(context.Background(), 15*time.Millisecond)
 		busily := redlock.Retry(func() backoff.BackOff { return backoff.NewConstantBackOff(100 * time.Microsecond) })
 		_, err := c.Acquire(ctx, "k", time.Minute, busily)
-		require.ErrorIs(t, err, redlock.ErrHeld, "why it waited is lost")
-		require.ErrorIs(t, err, context.DeadlineExceeded)
 		cancel()
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		var failed *redlock.QuorumError
+		require.ErrorAs(t, err, &failed)
+		if failed.Attempts > 1 { // else it may not have had a single answer
+			cutShort++
+			require.ErrorIs(t, err, redlock.ErrHeld, "why it waited is lost")
+		}
 	}
+	require.Positive(t, cutShort)
 	require.NoError(t, holder.Release(context.Background()))
 }
 

@@ -63,23 +63,27 @@ func TestAnExtensionWonAfterTheEndIsRefused(t *testing.T) {
 	eventually(t, noKeys(nodes), "the extension left its key")
 }
 
+// slowly lets three nodes answer only after d.
+func slowly(nodes *redistest.Cluster, d time.Duration) {
+	for i := range 3 {
+		nodes.Node(i).Pause()
+	}
+	for i := range 3 { // from when all are paused, however long that took
+		time.AfterFunc(d, nodes.Node(i).Resume)
+	}
+}
+
 func TestASlowRoundShortensTheLock(t *testing.T) {
 	t.Parallel()
 	c, nodes := five(t, redlock.WithNodeTimeout(time.Minute))
 	const slow = time.Second
-	for i := range 3 {
-		nodes.Node(i).Pause()
-		time.AfterFunc(slow, nodes.Node(i).Resume)
-	}
+	slowly(nodes, slow)
 	start := time.Now()
 	l := acquire(t, c, "k", time.Minute)
 	require.GreaterOrEqual(t, time.Since(start), slow/2, "the nodes were not slow")
 	require.WithinRange(t, l.Until(), start, start.Add(clock.DefaultDrift.Validity(time.Minute, 0)+slow/2), "validity is counted from the answers")
 
-	for i := range 3 {
-		nodes.Node(i).Pause()
-		time.AfterFunc(slow, nodes.Node(i).Resume)
-	}
+	slowly(nodes, slow)
 	start = time.Now()
 	require.NoError(t, l.Extend(context.Background(), time.Hour))
 	require.WithinRange(t, l.Until(), start, start.Add(clock.DefaultDrift.Validity(time.Hour, 0)+slow/2), "an extension is counted from the answers")
@@ -94,10 +98,7 @@ func TestASlowAttachShortensTheLock(t *testing.T) {
 	c, nodes := five(t, redlock.WithNodeTimeout(time.Minute))
 	l := acquire(t, c, "k", time.Hour)
 	const slow = time.Second
-	for i := range 3 {
-		nodes.Node(i).Pause()
-		time.AfterFunc(slow, nodes.Node(i).Resume)
-	}
+	slowly(nodes, slow)
 	same, err := c.Attach(context.Background(), l.Handle())
 	require.NoError(t, err)
 	require.True(t, same.Until().Before(l.Until().Add(-slow/2)), "counted from the answers: %v", same.Until().Sub(l.Until()))
