@@ -57,7 +57,7 @@ func refuseToEnd(dir string) int {
 
 // beat writes down the time all the time, whoever tells it to end.
 func beat(file string) int {
-	signal.Ignore(syscall.SIGTERM)
+	signal.Ignore(syscall.SIGTERM, syscall.SIGTSTP)
 	return beatOn(file)
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // machine is one with development nodes of its own: other ports, and another
@@ -95,6 +96,13 @@ func TestDevelopmentNodesStayUntilTheyAreStopped(t *testing.T) {
 
 	require.Equal(t, 0, m.run("run", "k", "--", "true").code)
 	assert.Equal(t, 5, m.serving())
+	mark, err := os.ReadFile(filepath.Join(m.cache, "redlock", "dev.pid"))
+	require.NoError(t, err)
+	pid, err := strconv.Atoi(strings.Split(string(mark), "\n")[0])
+	require.NoError(t, err)
+	session, err := unix.Getsid(pid)
+	require.NoError(t, err)
+	assert.Equal(t, pid, session, "they do not end with a terminal")
 
 	r := m.run("dev", "--stop")
 	assert.Equal(t, 0, r.code)
@@ -109,7 +117,7 @@ func TestDevelopmentNodesStayUntilTheyAreStopped(t *testing.T) {
 func TestRunsThatStartTheDevelopmentNodesAtOnceShareThem(t *testing.T) {
 	m := newMachine(t)
 	var runs []*process
-	for i := range 8 {
+	for i := range 4 {
 		runs = append(runs, m.command("run", "-n", "k"+strconv.Itoa(i), "--", "true").start())
 	}
 	for _, p := range runs {

@@ -108,7 +108,7 @@ func (g *guard) end() {
 	g.killAt = min(g.clock.Now().Add(g.grace), g.until).Add(-killLead)
 	if g.killAt > g.clock.Now() {
 		g.signal(syscall.SIGTERM)
-		g.signal(child.Continued) // one that is stopped could not clean up
+		g.signal(child.Continue) // one that is stopped could not clean up
 	}
 	g.killWhenDue()
 	close(g.lost)

@@ -48,7 +48,9 @@ type fakeGroup struct {
 func (g *fakeGroup) Signal(sig os.Signal) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if sig != syscall.SIGCONT {
+	if sig == syscall.SIGCONT {
+		g.got[len(g.got)-1] += ", continued" // one that is stopped cannot end by itself
+	} else {
 		g.got = append(g.got, fmt.Sprintf("%v at %v", sig, g.clock.Now().Sub(g.start)))
 	}
 	return g.err
@@ -78,7 +80,7 @@ func TestGuardTellsToEndAtGraceAndKillsBeforeValidityEnds(t *testing.T) {
 	assert.Empty(t, group.signals())
 	c.Advance(time.Minute)
 
-	assert.Equal(t, []string{"terminated at 8s", "killed at 9.995s"}, group.signals())
+	assert.Equal(t, []string{"terminated at 8s, continued", "killed at 9.995s"}, group.signals())
 	lost, failed := g.stop()
 	assert.True(t, lost)
 	assert.NoError(t, failed)
@@ -106,7 +108,7 @@ func TestExtensionThatComesAfterTheCommandWasToldToEndChangesNothing(t *testing.
 	g.check()
 	c.Advance(time.Minute)
 
-	assert.Equal(t, []string{"terminated at 8s", "killed at 9.995s"}, group.signals())
+	assert.Equal(t, []string{"terminated at 8s, continued", "killed at 9.995s"}, group.signals())
 }
 
 func TestGuardOfALockThatIsTakenAway(t *testing.T) {
@@ -114,14 +116,21 @@ func TestGuardOfALockThatIsTakenAway(t *testing.T) {
 		grace time.Duration
 		want  []string
 	}{
-		"gives the grace": {2 * time.Second, []string{"terminated at 3s", "killed at 4.995s"}},
+		"gives the grace": {2 * time.Second, []string{"terminated at 3s, continued", "killed at 4.995s"}},
 		"without grace":   {0, []string{"killed at 3s"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, lock, group, g := guarded(t, 10*time.Second, tc.grace)
 			c.Advance(3 * time.Second)
 			lock.cancel()
-			<-g.lost
+			eventually(t, "the guard has noticed", func() bool {
+				select {
+				case <-g.lost:
+					return true
+				default:
+					return false
+				}
+			})
 			c.Advance(time.Minute)
 			assert.Equal(t, tc.want, group.signals())
 		})
@@ -149,7 +158,7 @@ func TestGuardKillsWhenItIsDueEvenIfTheTimerIsLate(t *testing.T) {
 	require.Len(t, group.signals(), 1)
 	g.killAt = c.Now() // the clock has jumped, the timer has not noticed
 	g.check()
-	assert.Equal(t, []string{"terminated at 8s", "killed at 8s"}, group.signals())
+	assert.Equal(t, []string{"terminated at 8s, continued", "killed at 8s"}, group.signals())
 }
 
 func TestStoppedGuardSignalsNobody(t *testing.T) {

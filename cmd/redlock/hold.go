@@ -180,11 +180,7 @@ func (h *holding) supervise(lock *redlock.Lock, group *child.Group, signals <-ch
 	for gone := false; !gone && !survived; {
 		select {
 		case sig := <-signals:
-			if sig == child.Continued {
-				guard.check() // the lock may have run out while we were stopped
-			} else {
-				_ = group.Signal(sig)
-			}
+			_ = group.Signal(sig)
 		case sig := <-group.Stopped():
 			group.Job(sig, guard.check)
 		case <-exited:
@@ -285,7 +281,7 @@ func (h *holding) interrupted(ctx context.Context) error {
 			code = exitSignal + int(n)
 		}
 	}
-	return exit(code, "%v before %s was locked, nothing was run", context.Cause(ctx), h.key)
+	return exit(code, "%v before %s was started, nothing was run", context.Cause(ctx), h.command[0])
 }
 
 // after returns a channel that is closed once d has passed.

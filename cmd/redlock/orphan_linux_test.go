@@ -24,15 +24,6 @@ func TestCommandDiesWhenWeAreKilled(t *testing.T) {
 	eventually(t, "the command has ended", func() bool { return !runs(child) })
 }
 
-// Go ends the threads of goroutines that are done with them. One that has started
-// the command must not be among them.
-func TestCommandOutlivesTheThreadsOfAnIdleProcess(t *testing.T) {
-	t.Parallel()
-	nodes := redistest.Start(t, 3).Addrs()
-	r := run(t, on(nodes, "--ttl", "300ms", "k", "--", "sleep", "3")...)
-	assert.Equal(t, result{0, "", ""}, r)
-}
-
 func TestZombieThatNobodyWaitsForDoesNotKeepTheLock(t *testing.T) {
 	nodes := redistest.Start(t, 1).Addrs()
 	dir := t.TempDir()

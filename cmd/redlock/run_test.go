@@ -32,8 +32,7 @@ func TestCommandSeesTheKeyAndTheToken(t *testing.T) {
 	cluster := redistest.Start(t, 1)
 	dir := t.TempDir()
 	p := command(t, on(cluster.Addrs(), "job:lock:email queue", "--",
-		"sh", "-c", `env | grep ^REDLOCK_KEY= ; echo "$REDLOCK_TOKEN" > `+dir+`/token; read wait`)...)
-	p.Env = append(p.Env, "REDLOCK_KEY=outer", "REDLOCK_TOKEN=outer")
+		"sh", "-c", `echo "$REDLOCK_KEY"; echo "$REDLOCK_TOKEN" > `+dir+`/token; read wait`)...)
 	stdin, err := p.StdinPipe()
 	require.NoError(t, err)
 	p.start()
@@ -42,7 +41,17 @@ func TestCommandSeesTheKeyAndTheToken(t *testing.T) {
 	carried, _ := cluster.Node(0).Get("job:lock:email queue")
 	assert.Equal(t, carried, token)
 	require.NoError(t, stdin.Close())
-	assert.Equal(t, "REDLOCK_KEY=job:lock:email queue\n", p.result().stdout)
+	assert.Equal(t, "job:lock:email queue\n", p.result().stdout)
+}
+
+func TestCommandUnderTwoLocksSeesTheInnerOneOnly(t *testing.T) {
+	nodes := redistest.Start(t, 1).Addrs()
+	p := command(t, on(nodes, "inner", "--", "env")...)
+	p.Env = append(p.Env, "REDLOCK_KEY=outer", "REDLOCK_TOKEN=outer")
+	out := p.start().result().stdout
+	assert.Equal(t, 1, strings.Count(out, "REDLOCK_KEY="), out)
+	assert.Equal(t, 1, strings.Count(out, "REDLOCK_TOKEN="), out)
+	assert.Contains(t, out, "REDLOCK_KEY=inner\n")
 }
 
 func TestNodesComeFromTheVariableUnlessTheFlagIsGiven(t *testing.T) {
@@ -173,6 +182,30 @@ func TestLockStaysHeldWhileAnythingOfTheCommandRuns(t *testing.T) {
 	requireOneLine(t, r.stderr)
 	assert.Contains(t, r.stderr, "sh has ended with 3, but what it started still runs")
 	assert.Empty(t, cluster.Node(0).Keys())
+}
+
+func TestCommandIsNotStartedWhenTooLittleOfTheLockIsLeft(t *testing.T) {
+	t.Parallel()
+	node := redistest.Start(t, 1).Node(0)
+	do := func(args ...string) {
+		_, err := node.Do(args...)
+		require.NoError(t, err)
+	}
+	ran := filepath.Join(t.TempDir(), "ran")
+	// The server answers after more than half of the ttl, and before its end; on
+	// a busy machine not each time.
+	eventually(t, "a lock that was granted late", func() bool {
+		do("CLIENT", "PAUSE", "10000", "WRITE")
+		p := command(t, on([]string{node.Addr()}, "--ttl", "400ms", "--kill-after", "200ms", "-n", "k", "--", "touch", ran)...).start()
+		eventually(t, "the server has been asked", func() bool { return node.Info("clients")["blocked_clients"] == "1" || !p.running() })
+		time.Sleep(250 * time.Millisecond)
+		do("CLIENT", "UNPAUSE")
+		r := p.result()
+		require.Equal(t, 69, r.code, r.stderr)
+		return strings.Contains(r.stderr, "k was locked so slowly that only ")
+	})
+	assert.NoFileExists(t, ran)
+	eventually(t, "the lock is released", func() bool { return len(node.Keys()) == 0 })
 }
 
 func TestReleaseThatFailsDoesNotFailTheCommand(t *testing.T) {

@@ -67,7 +67,7 @@ func TestSignalBeforeTheCommandStartsLeavesNoKey(t *testing.T) {
 			r := p.result()
 			assert.Equal(t, 128+int(sig), r.code)
 			requireOneLine(t, r.stderr)
-			assert.Contains(t, r.stderr, "before k was locked, nothing was run")
+			assert.Contains(t, r.stderr, "before touch was started, nothing was run")
 			assert.NoFileExists(t, ran)
 			for i := range 5 {
 				_, there := cluster.Node(i).Get("k")

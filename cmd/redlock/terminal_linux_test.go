@@ -9,6 +9,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -146,7 +147,7 @@ func TestCtrlCReachesTheCommand(t *testing.T) {
 	for name, script := range map[string]string{
 		"that uses the terminal":  "trap 'echo caught; exit 7' INT; echo in; read x",
 		"that does not":           "trap 'echo caught; exit 7' INT; echo in; while :; do sleep 0.01; done",
-		"in what it has started":  "trap 'echo caught; exit 7' INT; echo in; sleep 1000",
+		"in what it has started":  "trap 'echo caught; exit 7' INT; sh -c 'echo in; exec sleep 1000'",
 		"that starts interactive": "trap 'echo caught; exit 7' INT; sh -c 'echo in; read x'",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -164,12 +165,17 @@ func TestCtrlCReachesTheCommand(t *testing.T) {
 func TestCtrlZStopsTheJobAndForegroundContinuesIt(t *testing.T) {
 	for name, script := range map[string]string{
 		"with the terminal":    "echo in; read x; echo got $x; read y; exit $y",
-		"without the terminal": "echo in; while ! test -e $GO; do sleep 0.01; done; echo got; read y; exit $y",
+		"without the terminal": "echo in; read x < $FIFO; echo got $x; read y; exit $y",
 	} {
 		t.Run(name, func(t *testing.T) {
 			cluster := redistest.Start(t, 1)
 			s := openTerminal(t, cluster.Addrs())
-			s.types("GO=" + t.TempDir() + "/go; export GO")
+			fifo := t.TempDir() + "/fifo"
+			require.NoError(t, syscall.Mkfifo(fifo, 0o600))
+			writer, err := os.OpenFile(fifo, os.O_RDWR, 0)
+			require.NoError(t, err)
+			defer writer.Close()
+			s.types("FIFO=" + fifo + "; export FIFO")
 			s.expect("ready> ")
 			s.types(`"$REDLOCK" run k -- sh -c '` + script + `'`)
 			s.expect("in\r\n")
@@ -178,19 +184,62 @@ func TestCtrlZStopsTheJobAndForegroundContinuesIt(t *testing.T) {
 			s.expect("ready> ")
 			s.types("echo shell is $((1))")
 			s.expect("shell is 1\r\n")
-			s.types(": > $GO; fg")
+			s.types("fg")
 			s.expect("run k --")
 			if name == "with the terminal" {
 				s.types("one")
-				s.expect("got one\r\n")
 			} else {
-				s.expect("got\r\n")
+				_, err := writer.WriteString("one\n")
+				require.NoError(t, err)
 			}
+			s.expect("got one\r\n")
 			s.types("4")
 			s.expectCode(4)
 			assert.Empty(t, cluster.Node(0).Keys())
 		})
 	}
+}
+
+// Nobody extends the lock while the job is stopped.
+func TestCtrlZStopsWhatIgnoresItToo(t *testing.T) {
+	nodes := redistest.Start(t, 1).Addrs()
+	for name, wait := range map[string]string{
+		"with the terminal":    "read x",
+		"without the terminal": "wait",
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := openTerminal(t, nodes)
+			file := t.TempDir() + "/beat"
+			s.types(`"$REDLOCK" run k -- sh -c '"$REDLOCK" ` + asChild + "beat " + file + " & " + wait + "'")
+			written(t, file)
+			s.types(ctrlZ)
+			s.expect("Stopped")
+			eventually(t, "it is stopped", func() bool {
+				last := written(t, file)
+				time.Sleep(100 * time.Millisecond)
+				return last == written(t, file)
+			})
+			last := written(t, file)
+			s.types("fg")
+			eventually(t, "it goes on", func() bool { return last != written(t, file) })
+		})
+	}
+}
+
+func TestCtrlZStopsTheWaitForTheLock(t *testing.T) {
+	cluster := redistest.Start(t, 1)
+	cluster.Node(0).Set("k", "another's", time.Minute)
+	s := openTerminal(t, cluster.Addrs())
+	s.types(`"$REDLOCK" run -w 1m k -- echo in`)
+	before := sets(cluster.Node(0))
+	eventually(t, "it waits", func() bool { return sets(cluster.Node(0)) != before })
+	s.types(ctrlZ)
+	s.expect("Stopped")
+	_, err := cluster.Node(0).Do("DEL", "k")
+	require.NoError(t, err)
+	s.types("fg")
+	s.expect("in\r\n")
+	s.expectCode(0)
 }
 
 func TestStoppedJobWhoseLockRanOutIsNotContinued(t *testing.T) {

@@ -32,8 +32,8 @@ func (*Group) Signal(os.Signal) error    { return ErrGone }
 func (*Group) Job(os.Signal, func())     {}
 func (*Group) TakeTerminal()             {}
 
-// Continued is no signal here.
-const Continued = syscall.Signal(-1)
+// Continue is no signal here.
+const Continue = syscall.Signal(-1)
 
 // Notify sends nothing to c but Ctrl-C.
 func Notify(c chan<- os.Signal) { signal.Notify(c, os.Interrupt) }

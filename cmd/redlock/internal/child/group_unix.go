@@ -43,8 +43,8 @@ type Group struct {
 var ErrGone = errors.New("the command and all that it started have ended")
 
 // Start starts the program at path with this process' stdin, stdout and stderr.
-// The error is the operating system's. From here on TSTP (Ctrl-Z), for the
-// command, and [Continued], for the caller, are sent to signals too.
+// The error is the operating system's. From here on TSTP (Ctrl-Z), too, is sent to
+// signals, to be forwarded.
 func Start(path string, args, env []string, signals chan<- os.Signal) (*Group, error) {
 	g := &Group{
 		started: make(chan error, 1),
@@ -52,7 +52,7 @@ func Start(path string, args, env []string, signals chan<- os.Signal) (*Group, e
 		exited:  make(chan struct{}),
 		gone:    make(chan struct{}),
 	}
-	notify(signals, syscall.SIGTSTP, Continued)
+	notify(signals, syscall.SIGTSTP)
 	go g.run(path, args, env)
 	if err := <-g.started; err != nil {
 		return nil, err

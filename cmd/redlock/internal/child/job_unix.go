@@ -53,7 +53,7 @@ func (g *Group) Job(sig os.Signal, check func()) {
 // nobody could do that, since the kernel does not stop a job without a shell.
 func (g *Group) stopJob() {
 	continued := make(chan os.Signal, 1)
-	signal.Notify(continued, Continued)
+	signal.Notify(continued, Continue)
 	defer signal.Stop(continued)
 
 	// Not TSTP: the Go runtime goes on catching that once it was asked to.
@@ -68,12 +68,20 @@ func (g *Group) stopJob() {
 	}
 }
 
-// TakeTerminal gives the terminal back to us if the command has it, in the modes
-// that it was in before if a signal ended the command. It does nothing else, and
-// is to be called after Exited.
+// TakeTerminal gives the terminal back to us if the command has it, and unless the
+// command has ended by itself, in the modes that it was in before.
 func (g *Group) TakeTerminal() {
-	if g.takeTerminal() && g.signalled {
+	if g.takeTerminal() && !g.endedByItself() {
 		g.terminal.restore()
+	}
+}
+
+func (g *Group) endedByItself() bool {
+	select {
+	case <-g.exited:
+		return !g.signalled
+	default:
+		return false
 	}
 }
 

@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// Continued is the signal of a process that goes on after it was stopped.
-const Continued = syscall.SIGCONT
+// Continue is the signal that lets a stopped process go on.
+const Continue = syscall.SIGCONT
 
 // forwarded are the signals by which people and supervisors tell a command to
 // end, or something that only the command knows.
