@@ -44,7 +44,7 @@ func (c *Client) Attach(ctx context.Context, h Handle) (*Lock, error) {
 	if r.Tally().Outcome() == quorum.Won {
 		// A quorum carries it for as long as the shortest-lived of the longest-
 		// lived q; counted from before they were asked.
-		left := quorumLeft(r, len(c.nodes), c.quorum, func(cmd *command) bool { return cmd.owner == h.Token })
+		left := quorumLeft(r, len(c.nodes), *c.quorum, func(cmd *command) bool { return cmd.owner == h.Token })
 		if validity := c.drift.Validity(left, elapsed); validity > 0 {
 			a := &acquisition{client: c, key: h.Key, wire: wire, ttl: h.TTL, base: ctx}
 			c.told("attach", h.Key, elapsed, r, nil)

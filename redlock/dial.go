@@ -149,7 +149,7 @@ func (c *Client) open() (*Client, error) {
 			Changed: func(err error) {
 				first.Do(func() {
 					refused[i] = err
-					if err == nil && reached.Add(1) == int64(c.quorum) {
+					if err == nil && reached.Add(1) == int64(*c.quorum) {
 						c.clock.AfterFunc(max(straggler, 3*c.clock.Now().Sub(start)), stop)
 					}
 				})

@@ -119,7 +119,11 @@ func (l *Lock) extendOnce(ctx context.Context, ttl time.Duration) *QuorumError {
 	case tally.Refused():
 		l.lose(forever, errTaken)
 	}
-	err := c.quorumError("extend", l.key, r, now.Sub(start), ErrNoQuorum, nil)
+	kind := ErrNoQuorum
+	if tally.Refused() {
+		kind = ErrLost
+	}
+	err := c.quorumError("extend", l.key, r, now.Sub(start), kind, nil)
 	err.Late = tally.Outcome() == quorum.Won
 	c.told("extend", l.key, now.Sub(start), r, err)
 	return err

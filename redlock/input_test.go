@@ -45,7 +45,7 @@ func TestBadSetUpIsRefusedBeforeAnythingIsSent(t *testing.T) {
 		{"the same address twice", []string{nowhere, nowhere}, nil, `redlock: address "127.0.0.1:1": is given twice`},
 		{"the same address in other words", []string{"LOCALHOST:1", "redis://u:p@localhost:1/5"}, nil, `redlock: address "redis://***@localhost:1/5": is given twice`},
 		{"a minority", three, redlock.WithQuorum(1), "redlock: quorum 1: quorum 1 of 3 nodes: must be a majority, at least 2"},
-		{"no quorum", three, redlock.WithQuorum(0), "must be a majority"},
+		{"no quorum", three, redlock.WithQuorum(0), "redlock: quorum 0: quorum 0 of 3 nodes: must be a majority"},
 		{"more than all", three, redlock.WithQuorum(4), "quorum 4 of 3 nodes: there are not that many nodes"},
 		{"a drift that takes all", three, redlock.WithDrift(1, 0), "drift factor 1: must be at least 0 and below 1"},
 		{"a negative drift", three, redlock.WithDrift(0, -1), "drift floor -1ns: must not be negative"},

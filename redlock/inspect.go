@@ -74,14 +74,14 @@ func (c *Client) Inspect(ctx context.Context, key string) (Inspection, error) {
 		if n.Owner == "" || seen.Held {
 			continue
 		}
-		left := quorumLeft(r, len(c.nodes), c.quorum, func(cmd *command) bool {
+		left := quorumLeft(r, len(c.nodes), *c.quorum, func(cmd *command) bool {
 			return cmd.owner != "" && Fingerprint(cmd.owner) == n.Owner
 		})
 		if left > 0 {
 			seen.Held, seen.Owner, seen.Remaining = true, n.Owner, left
 		}
 	}
-	if answers < c.quorum {
+	if answers < *c.quorum {
 		failed := c.quorumError("inspect", key, r, elapsed, ErrNoQuorum, ended)
 		c.told("inspect", key, elapsed, r, failed)
 		return seen, failed

@@ -31,7 +31,7 @@ type config struct {
 	clock     clock.Clock
 	drift     clock.Drift
 	timeout   time.Duration
-	quorum    int // 0: the majority
+	quorum    *int // nil: the majority
 	namespace string
 	tls       *tls.Config
 	observer  Observer
@@ -55,11 +55,12 @@ func newConfig(nodes int, opts []Option) (config, error) {
 	if nodes == 0 {
 		return c, invalid("nodes", "(none)", "give at least one; five independent masters survive the loss of two")
 	}
-	if c.quorum == 0 {
-		c.quorum = quorum.Majority(nodes)
+	if c.quorum == nil {
+		majority := quorum.Majority(nodes)
+		c.quorum = &majority
 	}
-	if err := quorum.Check(nodes, c.quorum); err != nil {
-		return c, invalid("quorum", strconv.Itoa(c.quorum), err.Error())
+	if err := quorum.Check(nodes, *c.quorum); err != nil {
+		return c, invalid("quorum", strconv.Itoa(*c.quorum), err.Error())
 	}
 	if err := c.drift.Check(); err != nil {
 		return c, invalid("drift", fmt.Sprintf("%v + %v", c.drift.Factor, c.drift.Floor), err.Error())
@@ -87,12 +88,7 @@ func WithNodeTimeout(d time.Duration) Option { return func(c *config) { c.timeou
 // default. A larger quorum of q survives 2q-N-1 nodes that lose their data, and
 // N-q that do not answer.
 func WithQuorum(q int) Option {
-	return func(c *config) {
-		c.quorum = q
-		if q == 0 {
-			c.quorum = -1 // not the default by mistake
-		}
-	}
+	return func(c *config) { c.quorum = &q }
 }
 
 // WithObserver has o told what happens. A later one replaces an earlier one.

@@ -45,7 +45,7 @@ func ctxError(ctx context.Context) error {
 
 // round prepares a round with one command for all nodes.
 func (c *Client) round(kind quorum.Kind, cmd *command, slots []quorum.Slot, keep clock.Instant) *quorum.Round[*command] {
-	r := quorum.NewRound[*command](len(c.nodes), c.quorum)
+	r := quorum.NewRound[*command](len(c.nodes), *c.quorum)
 	for i := range c.nodes {
 		r.Set(i, kind, cmd, &slots[i], keep)
 	}
@@ -55,7 +55,7 @@ func (c *Client) round(kind quorum.Kind, cmd *command, slots []quorum.Slot, keep
 // asking prepares a round with a command of its own for each node, since the
 // answers are more than votes.
 func (c *Client) asking(cmd command, slots []quorum.Slot) *quorum.Round[*command] {
-	r := quorum.NewRound[*command](len(c.nodes), c.quorum)
+	r := quorum.NewRound[*command](len(c.nodes), *c.quorum)
 	cmds := make([]command, len(c.nodes))
 	for i := range cmds {
 		cmds[i] = cmd
