@@ -123,9 +123,8 @@ func cutShort(failed *QuorumError, ctx context.Context, attempts int) *QuorumErr
 
 // pause waits between two attempts, until ctx ends or the client is closed.
 func (a *acquisition) pause(ctx context.Context, d time.Duration) error {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := whileBoth(ctx, a.client.ctx)
 	defer cancel()
-	defer context.AfterFunc(a.client.ctx, cancel)()
 	return clock.Sleep(ctx, a.client.clock, d)
 }
 

@@ -52,10 +52,8 @@ func (l *Lock) Extend(ctx context.Context, ttl time.Duration) error {
 		if failed = l.extendOnce(ctx, ttl); failed == nil {
 			return nil
 		}
-		pause, cancel := context.WithCancel(ctx)
-		stop := context.AfterFunc(life, cancel)
+		pause, cancel := whileBoth(ctx, life)
 		_ = clock.Sleep(pause, c.clock, retryAfter(l.Validity()))
-		stop()
 		cancel()
 	}
 }
@@ -103,25 +101,21 @@ func (l *Lock) extendOnce(ctx context.Context, ttl time.Duration) *QuorumError {
 	quorum.Submit(c.lanes, r, start)
 
 	// Loss ends the wait; it does not wait for the round.
-	waiting, cancel := context.WithCancel(ctx)
-	stop := context.AfterFunc(life, cancel)
+	waiting, cancel := whileBoth(ctx, life)
 	_ = r.Wait(waiting, quorum.Tally.Settled)
-	stop()
 	cancel()
 
 	now := c.clock.Now()
 	tally := r.Tally()
-	switch {
-	case tally.Outcome() == quorum.Won && l.renew(start, now, ttl):
+	if tally.Outcome() == quorum.Won && l.renew(start, now, ttl) {
 		m.all()
 		c.told("extend", l.key, now.Sub(start), r, nil)
 		return nil
-	case tally.Refused():
-		l.lose(forever, errTaken)
 	}
 	kind := ErrNoQuorum
 	if tally.Refused() {
 		kind = ErrLost
+		l.lose(forever, errTaken)
 	}
 	err := c.quorumError("extend", l.key, r, now.Sub(start), kind, nil)
 	err.Late = tally.Outcome() == quorum.Won

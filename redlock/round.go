@@ -34,6 +34,17 @@ func wait(ctx context.Context, r *quorum.Round[*command], condition func(quorum.
 	return nil
 }
 
+// whileBoth returns a context that ends when ctx or other does. It must be
+// cancelled.
+func whileBoth(ctx, other context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(other, cancel)
+	return ctx, func() {
+		stop()
+		cancel()
+	}
+}
+
 // ctxError returns ctx's error, with its cause where that says more.
 func ctxError(ctx context.Context) error {
 	err, cause := ctx.Err(), context.Cause(ctx)
@@ -68,7 +79,7 @@ func (c *Client) asking(cmd command, slots []quorum.Slot) *quorum.Round[*command
 	return r
 }
 
-// told tells the observer of a decided round and passes err through.
+// told tells the observer of a decided round.
 func (c *Client) told(op, key string, elapsed time.Duration, r *quorum.Round[*command], err error) {
 	if c.observer.Round != nil {
 		c.observer.Round(RoundEvent{Op: op, Key: key, Elapsed: elapsed, Tally: r.Tally(), Err: err})
